@@ -1,0 +1,4 @@
+@NullMarked
+package pmemblk.pool;
+
+import org.jspecify.annotations.NullMarked;
