@@ -1,0 +1,141 @@
+package pmemblk.pool.media;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An ordinary file, read and written through the page cache by pread(2) and pwrite(2), made durable
+ * by fdatasync(2).
+ *
+ * <p>Not mapped: a cold page of a mapping would stop unrelated threads, and a failing device would
+ * answer a load with a signal instead of an error. Threads that persist at the same time share one
+ * fdatasync. After one has failed none is tried again, since the kernel would report success for
+ * the pages that it dropped: every later persist fails with the first error.
+ */
+final class FileMedium implements Medium {
+    private static final ValueLayout.OfInt INT =
+            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong LONG =
+            ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private final LockedFile file;
+    private final WordCache words = new WordCache(this);
+
+    /** The words that {@link #store} and {@link #storeLong} write, one a thread. */
+    private final ThreadLocal<MemorySegment> wordOfThread =
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(LONG));
+
+    private final AtomicLong persistsAsked = new AtomicLong();
+    private final Object syncLock = new Object();
+
+    /** The last persist that a sync covered; guarded by {@link #syncLock}. */
+    private long persistsDone;
+
+    /** Why the file can no longer be made durable; guarded by {@link #syncLock}. */
+    private @Nullable IOException syncFailure;
+
+    FileMedium(LockedFile file) {
+        this.file = file;
+    }
+
+    @Override
+    public Kind kind() {
+        return Kind.FILE;
+    }
+
+    @Override
+    public long size() {
+        return file.size();
+    }
+
+    @Override
+    public void read(long offset, MemorySegment target) throws IOException {
+        if (!target.isNative()) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment copy = arena.allocate(target.byteSize());
+                read(offset, copy);
+                target.copyFrom(copy);
+            }
+            return;
+        }
+        long done = 0;
+        while (done < target.byteSize()) {
+            long count = Linux.read(file.fd(), offset + done, target.asSlice(done), file.path());
+            if (count == 0) {
+                throw new EOFException(
+                        "%s ends at byte %d, expected %d bytes; it was cut short"
+                                .formatted(file.path(), offset + done, file.size()));
+            }
+            done += count;
+        }
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) throws IOException {
+        if (!source.isNative()) {
+            try (Arena arena = Arena.ofConfined()) {
+                write(offset, arena.allocate(source.byteSize()).copyFrom(source));
+            }
+            return;
+        }
+        long done = 0;
+        while (done < source.byteSize()) {
+            done += Linux.write(file.fd(), offset + done, source.asSlice(done), file.path());
+        }
+    }
+
+    @Override
+    public int load(long offset) throws IOException {
+        return words.load(offset);
+    }
+
+    @Override
+    public void store(long offset, int word) throws IOException {
+        words.store(offset, word);
+    }
+
+    void writeWord(long offset, int word) throws IOException {
+        MemorySegment source = wordOfThread.get().asSlice(0, Integer.BYTES);
+        source.set(INT, 0, word);
+        write(offset, source);
+    }
+
+    @Override
+    public void storeLong(long offset, long word) throws IOException {
+        MemorySegment source = wordOfThread.get();
+        source.set(LONG, 0, word);
+        write(offset, source);
+    }
+
+    @Override
+    public void persist(long offset, long length) throws IOException {
+        long asked = persistsAsked.incrementAndGet();
+        // One at a time: of two concurrent calls the kernel would tell only one of an error.
+        synchronized (syncLock) {
+            if (syncFailure == null && persistsDone < asked) {
+                long covered = persistsAsked.get();
+                try {
+                    Linux.syncData(file.fd(), file.path());
+                } catch (IOException e) {
+                    syncFailure = e;
+                }
+                persistsDone = covered;
+            }
+            if (syncFailure != null) {
+                throw new IOException(
+                        "cannot be made durable since a sync failed: " + syncFailure, syncFailure);
+            }
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        file.close();
+    }
+}

@@ -1,0 +1,159 @@
+package pmemblk.pool.media;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * An open file under the exclusive flock(2) that PMDK takes on every part of a pool.
+ *
+ * <p>The lock belongs to this open file, so that a second open fails in the same process too. Held
+ * until {@link #close}, which whoever opened it calls once, after the last use.
+ */
+public final class LockedFile implements AutoCloseable {
+    /** Read and written by its owner alone until the pool is whole and gets the mode asked for. */
+    private static final int MODE_WHILE_MADE = 0600;
+
+    private final Path path;
+    private final int fd;
+    private final boolean readOnly;
+    private final long size;
+
+    private LockedFile(Path path, int fd, boolean readOnly, long size) {
+        this.path = path;
+        this.fd = fd;
+        this.readOnly = readOnly;
+        this.size = size;
+    }
+
+    /** Thrown where another process, or another open of this one, holds the lock. */
+    public static final class HeldException extends IOException {
+        private static final long serialVersionUID = 1;
+
+        HeldException(Path path) {
+            super(path + " is locked");
+        }
+    }
+
+    /**
+     * Opens and locks a regular file that exists.
+     *
+     * @throws HeldException if it is locked
+     */
+    public static LockedFile open(Path path, boolean readOnly) throws IOException {
+        int fd = Linux.open(path, readOnly ? Linux.O_RDONLY : Linux.O_RDWR, 0);
+        try {
+            return locked(path, fd, readOnly);
+        } catch (IOException | RuntimeException e) {
+            closeAfter(e, fd, path);
+            throw e;
+        }
+    }
+
+    /**
+     * Makes a file of {@code size} bytes, all of them zero and with a place on the device, and
+     * locks it. If that fails, no file is left behind.
+     *
+     * @throws java.nio.file.FileAlreadyExistsException if there is anything at {@code path}
+     */
+    public static LockedFile create(Path path, long size) throws IOException {
+        int fd = Linux.open(path, Linux.O_RDWR | Linux.O_CREAT | Linux.O_EXCL, MODE_WHILE_MADE);
+        try {
+            Linux.allocate(fd, size, path);
+            return locked(path, fd, false);
+        } catch (IOException | RuntimeException e) {
+            closeAfter(e, fd, path);
+            Files.deleteIfExists(path);
+            throw e;
+        }
+    }
+
+    private static LockedFile locked(Path path, int fd, boolean readOnly) throws IOException {
+        if (!Linux.tryLock(fd, path)) {
+            throw new HeldException(path);
+        }
+        Linux.FileStatus status = Linux.status(fd, path);
+        if (!status.regular()) {
+            throw new IOException(path + " is not a regular file");
+        }
+        return new LockedFile(path, fd, readOnly, status.size());
+    }
+
+    private static void closeAfter(Throwable failure, int fd, Path path) {
+        try {
+            Linux.close(fd, path);
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    public boolean readOnly() {
+        return readOnly;
+    }
+
+    /** The number of bytes when it was opened. */
+    public long size() {
+        return size;
+    }
+
+    int fd() {
+        return fd;
+    }
+
+    /** Whether some of the bytes have no place on the device yet. */
+    public boolean isSparse() throws IOException {
+        Linux.FileStatus status = Linux.status(fd, path);
+        return status.allocated() < status.size();
+    }
+
+    /** Sets the permission bits, to which the umask does not apply. */
+    public void changeMode(int mode) throws IOException {
+        Linux.changeMode(fd, mode, path);
+    }
+
+    /** Makes the file durable with its metadata, and its name in its directory. */
+    public void syncWithName() throws IOException {
+        Linux.sync(fd, path);
+        Path directory = path.toAbsolutePath().getParent();
+        if (directory == null) {
+            return;
+        }
+        int directoryFd = Linux.open(directory, Linux.O_RDONLY, 0);
+        try {
+            Linux.sync(directoryFd, directory);
+        } finally {
+            Linux.close(directoryFd, directory);
+        }
+    }
+
+    /** A second way into the very file that is locked, whatever its path names by now. */
+    FileChannel openChannel() throws IOException {
+        OpenOption[] access =
+                readOnly
+                        ? new OpenOption[] {StandardOpenOption.READ}
+                        : new OpenOption[] {StandardOpenOption.READ, StandardOpenOption.WRITE};
+        return FileChannel.open(Path.of("/proc/self/fd/" + fd), access);
+    }
+
+    /** Chooses the medium that the file lies on, which from then on owns this file. */
+    public Medium medium() throws IOException {
+        DaxMedium dax = DaxMedium.mapped(this);
+        if (dax != null) {
+            return dax;
+        }
+        boolean inMemory = Files.getFileStore(path).type().equals("tmpfs");
+        return inMemory ? new TmpfsMedium(this) : new FileMedium(this);
+    }
+
+    @Override
+    public void close() throws IOException {
+        Linux.close(fd, path);
+    }
+}

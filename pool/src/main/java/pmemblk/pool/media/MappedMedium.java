@@ -1,0 +1,108 @@
+package pmemblk.pool.media;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
+
+/**
+ * A file mapped into memory, whose bytes are read and written by plain loads and stores.
+ *
+ * <p>Only for files whose pages never have to be fetched from a device: a fault on a cold page
+ * holds up every thread of the JVM at its next safepoint.
+ */
+abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMedium {
+    private static final VarHandle INT =
+            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN).varHandle();
+    private static final VarHandle LONG =
+            ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN).varHandle();
+
+    private final LockedFile file;
+    private final Arena mapping;
+    private final MemorySegment memory;
+
+    @SuppressWarnings("MustBeClosed") // close() closes it
+    MappedMedium(LockedFile file, MapMode mode) throws IOException {
+        Arena opened = Arena.ofShared();
+        try (FileChannel channel = file.openChannel()) {
+            this.memory = channel.map(mode, 0, file.size(), opened);
+        } catch (IOException | RuntimeException e) {
+            opened.close();
+            throw e;
+        }
+        this.file = file;
+        this.mapping = opened;
+    }
+
+    final MemorySegment memory() {
+        return memory;
+    }
+
+    final IOException fault(InternalError cause) {
+        return new IOException(
+                file.path()
+                        + ": a page cannot be had; the file was cut short, or has a hole that its"
+                        + " full file system cannot fill",
+                cause);
+    }
+
+    @Override
+    public final long size() {
+        return memory.byteSize();
+    }
+
+    @Override
+    public final void read(long offset, MemorySegment target) throws IOException {
+        try {
+            MemorySegment.copy(memory, offset, target, 0, target.byteSize());
+        } catch (InternalError e) {
+            throw fault(e);
+        }
+    }
+
+    @Override
+    public final void write(long offset, MemorySegment source) throws IOException {
+        try {
+            MemorySegment.copy(source, 0, memory, offset, source.byteSize());
+        } catch (InternalError e) {
+            throw fault(e);
+        }
+    }
+
+    @Override
+    public final int load(long offset) throws IOException {
+        try {
+            return (int) INT.getAcquire(memory, offset);
+        } catch (InternalError e) {
+            throw fault(e);
+        }
+    }
+
+    @Override
+    public final void store(long offset, int word) throws IOException {
+        try {
+            INT.setRelease(memory, offset, word);
+        } catch (InternalError e) {
+            throw fault(e);
+        }
+    }
+
+    @Override
+    public final void storeLong(long offset, long word) throws IOException {
+        try {
+            LONG.setRelease(memory, offset, word);
+        } catch (InternalError e) {
+            throw fault(e);
+        }
+    }
+
+    @Override
+    public final void close() throws IOException {
+        mapping.close();
+        file.close();
+    }
+}

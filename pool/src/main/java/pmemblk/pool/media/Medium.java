@@ -1,0 +1,82 @@
+package pmemblk.pool.media;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A range of bytes, numbered from 0, that outlives the process and can be made durable.
+ *
+ * <p>All methods but {@link #close} may be called from any thread. Bytes of one call are not atomic
+ * against other calls unless it says so; after a power cut, each aligned 8-byte word that was not
+ * persisted holds its old or its new value. Multi-byte values are little-endian. Every method
+ * throws an {@link IOException} if the device fails, or if the file no longer covers the range.
+ */
+public interface Medium extends AutoCloseable {
+
+    /** What kind of storage this is, and so what it promises. */
+    enum Kind {
+        /** Persistent memory, mapped: cache lines are written back at each step. */
+        DAX("persistent memory (DAX)", "every replied write", "every replied write"),
+        /** A file on a disk: synced at each step. */
+        FILE("ordinary file", "every replied write", "every replied write"),
+        /** A file in main memory: stores in order, nothing to sync. */
+        TMPFS("tmpfs (volatile memory)", "every replied write", "nothing");
+
+        private final String title;
+        private final String afterKill;
+        private final String afterPowerCut;
+
+        Kind(String title, String afterKill, String afterPowerCut) {
+            this.title = title;
+            this.afterKill = afterKill;
+            this.afterPowerCut = afterPowerCut;
+        }
+
+        /** The storage in words a user knows. */
+        public String title() {
+            return title;
+        }
+
+        /** What is still there after the process was killed. */
+        public String afterKill() {
+            return afterKill;
+        }
+
+        /** What is still there after the machine lost power. */
+        public String afterPowerCut() {
+            return afterPowerCut;
+        }
+    }
+
+    Kind kind();
+
+    /** The number of bytes. */
+    long size();
+
+    /** Fills {@code target} with the bytes at {@code offset}. */
+    void read(long offset, MemorySegment target) throws IOException;
+
+    /**
+     * Puts all of {@code source} at {@code offset}; it is durable only after a {@link #persist}.
+     */
+    void write(long offset, MemorySegment source) throws IOException;
+
+    /**
+     * The 4-byte word at an offset that is a multiple of 4, read whole, with acquire semantics. A
+     * word that is ever loaded must be changed by {@link #store} alone.
+     */
+    int load(long offset) throws IOException;
+
+    /** Stores the 4-byte word at a multiple of 4 whole, with release semantics. */
+    void store(long offset, int word) throws IOException;
+
+    /** Stores the 8-byte word at a multiple of 8 whole, with release semantics. */
+    void storeLong(long offset, long word) throws IOException;
+
+    /** Returns once everything written to the range before survives a power cut. */
+    void persist(long offset, long length) throws IOException;
+
+    /** Releases the file and its lock. The caller sees to it that no other call is under way. */
+    @Override
+    void close() throws IOException;
+}

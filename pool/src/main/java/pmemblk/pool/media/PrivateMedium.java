@@ -1,0 +1,66 @@
+package pmemblk.pool.media;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Another medium as seen by one who must not change it: words stored here stay here.
+ *
+ * <p>What libpmemblk has in a private mapping: recovery runs, and its few words are seen by who
+ * reads through this object and by nobody else. Anything but a word cannot be written.
+ */
+public final class PrivateMedium implements Medium {
+    private final Medium shared;
+    private final Map<Long, Integer> words = new ConcurrentHashMap<>();
+
+    /** Takes over {@code shared}, which {@link #close} closes. */
+    public PrivateMedium(Medium shared) {
+        this.shared = shared;
+    }
+
+    @Override
+    public Kind kind() {
+        return shared.kind();
+    }
+
+    @Override
+    public long size() {
+        return shared.size();
+    }
+
+    @Override
+    public void read(long offset, MemorySegment target) throws IOException {
+        shared.read(offset, target);
+    }
+
+    @Override
+    public int load(long offset) throws IOException {
+        Integer word = words.isEmpty() ? null : words.get(offset);
+        return word == null ? shared.load(offset) : word;
+    }
+
+    @Override
+    public void store(long offset, int word) {
+        words.put(offset, word);
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) {
+        throw new IllegalStateException("write to a read-only medium at " + offset);
+    }
+
+    @Override
+    public void storeLong(long offset, long word) {
+        throw new IllegalStateException("write to a read-only medium at " + offset);
+    }
+
+    @Override
+    public void persist(long offset, long length) {}
+
+    @Override
+    public void close() throws IOException {
+        shared.close();
+    }
+}

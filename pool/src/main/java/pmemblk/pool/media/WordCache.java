@@ -1,0 +1,100 @@
+package pmemblk.pool.media;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Words of a file, kept in the heap a page at a time so that each is loaded and stored whole:
+ * pread(2) and pwrite(2) promise that of no byte. Stores go through to the file.
+ *
+ * <p>A page has one place, which it shares with other pages, and a lock goes with the place. A
+ * loader may still hold a page that lost its place meanwhile, and so return a word as it was at
+ * some moment during the call, which is all that it promises.
+ */
+final class WordCache {
+    private static final int PAGE_SIZE = 4096;
+    private static final int PLACE_COUNT = 4096;
+    private static final int LOCK_COUNT = 64;
+    private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(int[].class);
+
+    private final FileMedium file;
+    private final AtomicReferenceArray<@Nullable Page> places =
+            new AtomicReferenceArray<>(PLACE_COUNT);
+    private final Object[] locks = new Object[LOCK_COUNT];
+
+    /** The words of a page; elements are loaded and stored with acquire and release. */
+    private static final class Page {
+        private final long number;
+        private final int[] words;
+
+        Page(long number, int[] words) {
+            this.number = number;
+            this.words = words;
+        }
+    }
+
+    WordCache(FileMedium file) {
+        this.file = file;
+        for (int i = 0; i < LOCK_COUNT; i++) {
+            locks[i] = new Object();
+        }
+    }
+
+    int load(long offset) throws IOException {
+        long number = offset / PAGE_SIZE;
+        Page page = places.getAcquire(place(number));
+        if (page == null || page.number != number) {
+            page = fetch(number);
+        }
+        return (int) WORD.getAcquire(page.words, index(offset));
+    }
+
+    void store(long offset, int word) throws IOException {
+        long number = offset / PAGE_SIZE;
+        synchronized (lock(number)) {
+            file.writeWord(offset, word);
+            Page page = places.get(place(number));
+            if (page != null && page.number == number) {
+                WORD.setRelease(page.words, index(offset), word);
+            }
+        }
+    }
+
+    private Page fetch(long number) throws IOException {
+        synchronized (lock(number)) {
+            Page page = places.get(place(number));
+            if (page == null || page.number != number) {
+                page = new Page(number, readPage(number));
+                places.setRelease(place(number), page);
+            }
+            return page;
+        }
+    }
+
+    private int[] readPage(long number) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bytes = arena.allocate(PAGE_SIZE, Integer.BYTES);
+            file.read(number * PAGE_SIZE, bytes);
+            return bytes.toArray(ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN));
+        }
+    }
+
+    private Object lock(long number) {
+        return locks[(int) (number % LOCK_COUNT)];
+    }
+
+    private static int place(long number) {
+        return (int) (number % PLACE_COUNT);
+    }
+
+    private static int index(long offset) {
+        return (int) (offset % PAGE_SIZE) / Integer.BYTES;
+    }
+}
