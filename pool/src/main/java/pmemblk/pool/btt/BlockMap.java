@@ -1,0 +1,99 @@
+package pmemblk.pool.btt;
+
+import java.io.IOException;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+import pmemblk.pool.media.Medium;
+
+/**
+ * The map of one arena: for each premap block its {@link MapEntry}, and the locks under which
+ * entries change.
+ *
+ * <p>Reading an entry needs no lock. A lock covers a <em>line</em> of 16 entries, and is held from
+ * reading the old entry until the new one is durable: then no two flog entries name the same old
+ * block, and no later write of a block can be logged while an earlier one's entry could get lost.
+ */
+final class BlockMap {
+    private static final int LINE = 16;
+
+    /** As many entries as a range may span, so that it takes each lock once at most. */
+    static final int MAX_RANGE = InfoBlock.NFREE * LINE;
+
+    private final Medium medium;
+    private final long offset;
+    private final int count;
+    private final Lock[] locks = new Lock[InfoBlock.NFREE];
+
+    /**
+     * @param offset where entry 0 lies on the medium, in bytes
+     */
+    BlockMap(Medium medium, long offset, int count) {
+        this.medium = medium;
+        this.offset = offset;
+        this.count = count;
+        for (int i = 0; i < locks.length; i++) {
+            locks[i] = new ReentrantLock();
+        }
+    }
+
+    int count() {
+        return count;
+    }
+
+    /** The entry as stored. */
+    int get(int premapLba) throws IOException {
+        return medium.load(entryOffset(premapLba));
+    }
+
+    /** Stores an entry; the caller holds its lock, and persists. */
+    void set(int premapLba, int entry) throws IOException {
+        medium.store(entryOffset(premapLba), entry);
+    }
+
+    void persist(int firstPremapLba, int rangeCount) throws IOException {
+        medium.persist(entryOffset(firstPremapLba), (long) rangeCount * MapEntry.SIZE);
+    }
+
+    Lock lock(int premapLba) {
+        return locks[lockIndex(premapLba)];
+    }
+
+    /** How many of the entries from this one on may be locked together. */
+    static int rangeFrom(int premapLba, int wanted) {
+        return Math.min(wanted, MAX_RANGE - premapLba % LINE);
+    }
+
+    /**
+     * Locks a range of {@link #rangeFrom}; in the order of the locks, so that none waits in vain.
+     */
+    void lockRange(int firstPremapLba, int rangeCount) {
+        for (int i = 0; i < locks.length; i++) {
+            if (inRange(i, firstPremapLba, rangeCount)) {
+                locks[i].lock();
+            }
+        }
+    }
+
+    void unlockRange(int firstPremapLba, int rangeCount) {
+        for (int i = 0; i < locks.length; i++) {
+            if (inRange(i, firstPremapLba, rangeCount)) {
+                locks[i].unlock();
+            }
+        }
+    }
+
+    private static boolean inRange(int lockIndex, int firstPremapLba, int rangeCount) {
+        int firstLine = firstPremapLba / LINE;
+        int lineCount = (firstPremapLba + rangeCount - 1) / LINE - firstLine + 1;
+        return Math.floorMod(lockIndex - firstLine, InfoBlock.NFREE) < lineCount;
+    }
+
+    private static int lockIndex(int premapLba) {
+        return premapLba / LINE % InfoBlock.NFREE;
+    }
+
+    private long entryOffset(int premapLba) {
+        assert premapLba >= 0 && premapLba < count : premapLba;
+        return offset + (long) premapLba * MapEntry.SIZE;
+    }
+}

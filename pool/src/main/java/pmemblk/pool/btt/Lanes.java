@@ -1,0 +1,41 @@
+package pmemblk.pool.btt;
+
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicLongArray;
+
+/**
+ * Lends lanes: whoever has taken one owns its flog pair and its free block in every arena until it
+ * is given back. Thread-safe; a thread takes one lane at a time, and waits while there is none.
+ */
+final class Lanes {
+    private final Semaphore idleCount;
+
+    /** A bit for each lane, set while it is idle. */
+    private final AtomicLongArray idle;
+
+    Lanes(int count) {
+        idleCount = new Semaphore(count);
+        idle = new AtomicLongArray((count + Long.SIZE - 1) / Long.SIZE);
+        for (int lane = 0; lane < count; lane++) {
+            idle.set(lane / Long.SIZE, idle.get(lane / Long.SIZE) | 1L << lane);
+        }
+    }
+
+    int take() {
+        idleCount.acquireUninterruptibly();
+        // The permit stands for a lane that is idle or about to be marked so.
+        for (int i = 0; ; i = (i + 1) % idle.length()) {
+            for (long lanes = idle.get(i); lanes != 0; lanes = idle.get(i)) {
+                long lane = Long.lowestOneBit(lanes);
+                if (idle.compareAndSet(i, lanes, lanes & ~lane)) {
+                    return i * Long.SIZE + Long.numberOfTrailingZeros(lane);
+                }
+            }
+        }
+    }
+
+    void give(int lane) {
+        idle.getAndAdd(lane / Long.SIZE, 1L << lane); // sets its bit, which was clear
+        idleCount.release();
+    }
+}

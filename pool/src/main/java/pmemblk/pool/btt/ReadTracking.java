@@ -1,0 +1,68 @@
+package pmemblk.pool.btt;
+
+import java.lang.invoke.VarHandle;
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * The postmap blocks of one arena that are being read, so that none is overwritten meanwhile.
+ *
+ * <p>A reader {@linkplain #enter announces} the block that a map entry names, looks at the map
+ * again, and starts over if the entry changed; then the block stays as it is until it {@linkplain
+ * #leave leaves}. A writer {@linkplain #awaitUnread waits} until nobody reads its free block. Both
+ * sides put a full fence between their store and their look: one of them sees the other.
+ */
+final class ReadTracking {
+    private static final int IDLE = -1;
+
+    /** More than threads that read at once; with more of them, readers wait for each other. */
+    private static final int SLOT_COUNT = 64;
+
+    /** Slots lie a cache line apart. */
+    private static final int STRIDE = 16;
+
+    private static final int SPINS = 200;
+    private static final long PAUSE_NANOS = 20_000;
+
+    private final AtomicIntegerArray slots;
+
+    ReadTracking() {
+        int[] idle = new int[SLOT_COUNT * STRIDE];
+        Arrays.fill(idle, IDLE);
+        slots = new AtomicIntegerArray(idle);
+    }
+
+    /** Announces a reader of a postmap block; returns the slot to {@link #leave}. */
+    int enter(int postmapLba) {
+        int first = (int) Thread.currentThread().threadId();
+        for (int i = 0; ; i++) {
+            int slot = Math.floorMod(first + i, SLOT_COUNT) * STRIDE;
+            // The compare-and-set is the full fence before the second look at the map.
+            if (slots.getPlain(slot) == IDLE && slots.compareAndSet(slot, IDLE, postmapLba)) {
+                return slot;
+            }
+            if (i >= SLOT_COUNT) {
+                LockSupport.parkNanos(PAUSE_NANOS);
+            }
+        }
+    }
+
+    void leave(int slot) {
+        slots.setRelease(slot, IDLE);
+    }
+
+    /** Returns once nobody reads the block, which no map entry names and so no new reader finds. */
+    void awaitUnread(int postmapLba) {
+        VarHandle.fullFence();
+        for (int i = 0; i < SLOT_COUNT; i++) {
+            for (int spins = 0; slots.getAcquire(i * STRIDE) == postmapLba; spins++) {
+                if (spins < SPINS) {
+                    Thread.onSpinWait();
+                } else {
+                    LockSupport.parkNanos(PAUSE_NANOS);
+                }
+            }
+        }
+    }
+}
