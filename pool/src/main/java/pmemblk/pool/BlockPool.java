@@ -1,0 +1,406 @@
+package pmemblk.pool;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.Objects;
+import pmemblk.pool.btt.ArenaFailedException;
+import pmemblk.pool.btt.BlockTranslationTable;
+import pmemblk.pool.btt.BttSite;
+import pmemblk.pool.btt.CorruptBttException;
+import pmemblk.pool.btt.ErrorBlockException;
+import pmemblk.pool.media.Medium;
+
+/**
+ * An open pmemblk pool: blocks of one size, numbered from 0, each of them read and written
+ * atomically and durable, as its medium promises, when the call returns.
+ *
+ * <p>The file is that of PMDK's libpmemblk, which can open it whenever it is not open here: both
+ * lock it. Beside the library's calls on whole blocks there are calls on ranges of bytes, from 0 to
+ * below {@link #byteSize}; each block of a range is atomic, the range is not.
+ *
+ * <p>Thread-safe. {@link #close} waits for calls under way; all later ones throw an {@link
+ * IllegalStateException}. A buffer is used during the call alone, from its position to its limit,
+ * and its position ends there. What a pool cannot do is a {@link PoolException}; another {@link
+ * IOException} is the device's.
+ */
+public final class BlockPool implements AutoCloseable {
+    /** The smallest pool, in bytes. */
+    public static final long MIN_POOL_SIZE = (16 << 20) + (8 << 10);
+
+    /** The version of the libpmemblk interface whose semantics these are. */
+    public static final int MAJOR_VERSION = 1;
+
+    public static final int MINOR_VERSION = 1;
+
+    /** Where the translation table begins in the file. */
+    static final long TABLE_OFFSET = 8192;
+
+    private final Path path;
+    private final PoolFiles files;
+    private final BlockTranslationTable table;
+    private final int blockSize;
+    private final long byteSize;
+    private final Operations operations = new Operations();
+
+    private BlockPool(Path path, PoolFiles files, BlockTranslationTable table, int blockSize) {
+        this.path = path;
+        this.files = files;
+        this.table = table;
+        this.blockSize = blockSize;
+        this.byteSize = table.blockCount() * blockSize;
+    }
+
+    /**
+     * Makes a pool and opens it. All of a new file is allocated; if anything fails, none is left.
+     *
+     * @param blockSize bytes a block, at least 1
+     * @param poolSize bytes of the file to make, at least {@link #MIN_POOL_SIZE}; 0 makes the pool
+     *     in the file that is there, whose first 4096 bytes are zero
+     * @param mode permission bits of a new file, to which the umask does not apply
+     */
+    public static BlockPool create(Path path, int blockSize, long poolSize, int mode)
+            throws IOException {
+        return opened(path, PoolMaker.make(path, blockSize, poolSize, mode), 0);
+    }
+
+    /**
+     * Opens a pool, or a pool set by the path of its set file, and finishes the writes that a crash
+     * interrupted. Opened for reading only, the file is left as it is.
+     */
+    public static BlockPool open(Path path, PoolOptions options) throws IOException {
+        return opened(path, PoolFiles.open(path, options.readOnly()), options.blockSize());
+    }
+
+    private static BlockPool opened(Path path, PoolFiles files, int wantedBlockSize)
+            throws IOException {
+        try {
+            PoolDescriptor descriptor = readDescriptor(path, files.medium(), wantedBlockSize);
+            BttSite site =
+                    new BttSite(
+                            files.medium(),
+                            TABLE_OFFSET,
+                            files.header().poolsetUuid(),
+                            descriptor.blockSize());
+            BlockTranslationTable table =
+                    BlockTranslationTable.open(site, descriptor.zeroed(), files.readOnly());
+            return new BlockPool(path, files, table, descriptor.blockSize());
+        } catch (CorruptBttException e) {
+            closeAfter(e, files.medium());
+            throw new CorruptPoolException(path + ": " + e.getMessage());
+        } catch (IOException | RuntimeException e) {
+            closeAfter(e, files.medium());
+            throw e;
+        }
+    }
+
+    /**
+     * Checks a pool that is not open, without changing it: headers, info blocks, map and flog, and
+     * that each block has one owner.
+     *
+     * @param blockSize the block size it must have, in bytes; 0 takes any
+     * @throws PoolException if the pool could not be checked: absent, in use, or of another size
+     */
+    public static PoolCheck check(Path path, int blockSize) throws IOException {
+        return PoolCheck.run(path, blockSize);
+    }
+
+    /**
+     * Sees that this interface serves a caller who was written for another version.
+     *
+     * @throws IllegalArgumentException if it does not: another major, or a later minor version
+     */
+    public static void checkVersion(int majorRequired, int minorRequired) {
+        if (majorRequired != MAJOR_VERSION) {
+            throw new IllegalArgumentException(
+                    "major version mismatch (need %d, found %d)"
+                            .formatted(majorRequired, MAJOR_VERSION));
+        }
+        if (minorRequired > MINOR_VERSION) {
+            throw new IllegalArgumentException(
+                    "minor version mismatch (need %d, found %d)"
+                            .formatted(minorRequired, MINOR_VERSION));
+        }
+    }
+
+    static PoolDescriptor readDescriptor(Path path, Medium medium, int wantedBlockSize)
+            throws IOException {
+        if (medium.size() < TABLE_OFFSET + (16 << 20)) {
+            throw new CorruptPoolException(
+                    "%s has %d bytes, the smallest pool has %d; it was cut short"
+                            .formatted(path, medium.size(), MIN_POOL_SIZE));
+        }
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment block = memory.allocate(PoolDescriptor.SIZE, Long.BYTES);
+            medium.read(PoolDescriptor.OFFSET, block);
+            PoolDescriptor descriptor = PoolDescriptor.read(block);
+            if (descriptor.blockSize() <= 0) {
+                throw new CorruptPoolException(
+                        "%s: its descriptor has block size %s, which no pool can have"
+                                .formatted(path, Integer.toUnsignedString(descriptor.blockSize())));
+            }
+            if (wantedBlockSize != 0 && wantedBlockSize != descriptor.blockSize()) {
+                throw new BlockSizeException(
+                        "%s has blocks of %d bytes, not %d; leave the block size out to take any"
+                                .formatted(path, descriptor.blockSize(), wantedBlockSize));
+            }
+            return descriptor;
+        }
+    }
+
+    /** Bytes a block, as asked for when the pool was made. */
+    public int blockSize() {
+        return blockSize;
+    }
+
+    /** The number of blocks. */
+    public long blockCount() {
+        return table.blockCount();
+    }
+
+    /** Bytes in all blocks. */
+    public long byteSize() {
+        return byteSize;
+    }
+
+    public boolean isReadOnly() {
+        return files.readOnly();
+    }
+
+    /** Whether a call may wait for a device, and so should not be made where others wait for it. */
+    public boolean mayBlock() {
+        return files.medium().kind() == Medium.Kind.FILE;
+    }
+
+    public PoolInfo info() {
+        Medium.Kind kind = files.medium().kind();
+        return new PoolInfo(
+                path,
+                files.fileSize(),
+                blockSize,
+                table.blockCount(),
+                files.header().poolsetUuid(),
+                table.arenaCount(),
+                table.laneCount(),
+                files.readOnly(),
+                kind.title(),
+                kind.afterKill(),
+                kind.afterPowerCut());
+    }
+
+    /**
+     * Reads a block into {@code target}, which has room for just that.
+     *
+     * @throws BlockErrorException if the block is in the error state; {@code target} is left alone
+     * @throws IndexOutOfBoundsException if there is no such block
+     */
+    public void read(long block, ByteBuffer target) throws IOException {
+        requireBlock(block);
+        if (target.remaining() != blockSize) {
+            throw new IllegalArgumentException(
+                    "room for %d bytes, a block has %d".formatted(target.remaining(), blockSize));
+        }
+        readBytes(block * blockSize, target);
+    }
+
+    /**
+     * Replaces a block by the bytes of {@code source}, and by zeroes if they are fewer than a
+     * block's. Clears its error state.
+     *
+     * @throws IndexOutOfBoundsException if there is no such block
+     * @throws IllegalArgumentException if {@code source} has more bytes than a block
+     */
+    public void write(long block, ByteBuffer source) throws IOException {
+        requireBlock(block);
+        if (source.remaining() > blockSize) {
+            throw new IllegalArgumentException(
+                    "%d bytes, a block has %d".formatted(source.remaining(), blockSize));
+        }
+        if (source.remaining() == blockSize) {
+            writeBytes(block * blockSize, source);
+            return;
+        }
+        ByteBuffer padded = ByteBuffer.allocateDirect(blockSize).put(source).clear();
+        writeBytes(block * blockSize, padded);
+    }
+
+    /** Makes a block read as zeroes, whatever its state, without writing data. */
+    public void setZero(long block) throws IOException {
+        requireBlock(block);
+        zeroBytes(block * blockSize, blockSize);
+    }
+
+    /** Puts a block into the error state, in which it cannot be read until it is written. */
+    public void setError(long block) throws IOException {
+        requireBlock(block);
+        beginChange();
+        try {
+            table.setError(block);
+        } catch (IOException e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+    }
+
+    /**
+     * Fills {@code target} with the bytes from {@code offset} on.
+     *
+     * @throws BlockErrorException if one of the blocks is in the error state; {@code target} may
+     *     then hold the bytes of those before it
+     */
+    public void readBytes(long offset, ByteBuffer target) throws IOException {
+        Objects.checkFromIndexSize(offset, (long) target.remaining(), byteSize);
+        MemorySegment bytes = MemorySegment.ofBuffer(target);
+        operations.begin();
+        try {
+            for (long done = 0; done < bytes.byteSize(); ) {
+                int from = (int) ((offset + done) % blockSize);
+                long count = Math.min(bytes.byteSize() - done, blockSize - from);
+                table.read((offset + done) / blockSize, from, bytes.asSlice(done, count));
+                done += count;
+            }
+        } catch (IOException e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+        target.position(target.limit());
+    }
+
+    /**
+     * Writes the bytes of {@code source} from {@code offset} on. A block of which only a part is
+     * written keeps the rest, and changes atomically all the same.
+     *
+     * @throws BlockErrorException if a block of which only a part is written is in the error state;
+     *     those before it have been written
+     */
+    public void writeBytes(long offset, ByteBuffer source) throws IOException {
+        Objects.checkFromIndexSize(offset, (long) source.remaining(), byteSize);
+        MemorySegment bytes = MemorySegment.ofBuffer(source);
+        beginChange();
+        try {
+            for (long done = 0; done < bytes.byteSize(); ) {
+                int from = (int) ((offset + done) % blockSize);
+                long count = Math.min(bytes.byteSize() - done, blockSize - from);
+                writeInBlock((offset + done) / blockSize, from, bytes.asSlice(done, count));
+                done += count;
+            }
+        } catch (IOException e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+        source.position(source.limit());
+    }
+
+    private void writeInBlock(long block, int from, MemorySegment source) throws IOException {
+        if (source.byteSize() == blockSize) {
+            table.write(block, source);
+        } else {
+            table.edit(block, from, source);
+        }
+    }
+
+    /** Makes a range read as zeroes; data is written only where it covers a part of a block. */
+    public void zeroBytes(long offset, long length) throws IOException {
+        Objects.checkFromIndexSize(offset, length, byteSize);
+        long end = offset + length;
+        long firstWhole = Math.min(end, roundUp(offset));
+        long endWhole = Math.max(firstWhole, end / blockSize * blockSize);
+        beginChange();
+        try {
+            zeroPart(offset, firstWhole);
+            table.zero(firstWhole / blockSize, (endWhole - firstWhole) / blockSize);
+            zeroPart(endWhole, end);
+        } catch (IOException e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+    }
+
+    /** Zeroes a range that lies within one block, if it does not read as zeroes already. */
+    private void zeroPart(long from, long to) throws IOException {
+        long block = from / blockSize;
+        if (from < to && !table.readsAsZeroes(block)) {
+            try (Arena memory = Arena.ofConfined()) {
+                table.edit(block, (int) (from % blockSize), memory.allocate(to - from));
+            }
+        }
+    }
+
+    /** Zeroes the whole blocks of a range that nobody needs any more; leaves the edges alone. */
+    public void trimBytes(long offset, long length) throws IOException {
+        Objects.checkFromIndexSize(offset, length, byteSize);
+        long firstWhole = roundUp(offset);
+        long endWhole = (offset + length) / blockSize * blockSize;
+        if (firstWhole < endWhole) {
+            zeroBytes(firstWhole, endWhole - firstWhole);
+        }
+    }
+
+    /** Returns once every call that returned before is as durable as the medium makes it. */
+    public void flush() {
+        // Each change persists its last store before it returns: there is nothing left to do.
+        operations.begin();
+        operations.end();
+    }
+
+    /**
+     * Closes the files and gives up their locks, once no call is under way; harmless if repeated.
+     */
+    @Override
+    public void close() throws IOException {
+        if (operations.close()) {
+            files.medium().close();
+        }
+    }
+
+    private long roundUp(long offset) {
+        return Math.ceilDiv(offset, (long) blockSize) * blockSize;
+    }
+
+    private void requireBlock(long block) {
+        if (block < 0 || block >= table.blockCount()) {
+            throw new IndexOutOfBoundsException(
+                    "%s has no block %d, they are numbered 0 to %d"
+                            .formatted(path, block, table.blockCount() - 1));
+        }
+    }
+
+    private void beginChange() throws ReadOnlyPoolException {
+        if (files.readOnly()) {
+            throw new ReadOnlyPoolException(
+                    path
+                            + " takes no changes: it was opened for reading only, or has features"
+                            + " that are not known here");
+        }
+        operations.begin();
+    }
+
+    /** A failure with the name of the pool and what to do about it. */
+    private IOException named(IOException failure) {
+        return switch (failure) {
+            case ErrorBlockException e ->
+                    new BlockErrorException(
+                            "%s: %s; writing or zeroing it clears that"
+                                    .formatted(path, e.getMessage()),
+                            e.block());
+            case ArenaFailedException e ->
+                    new ArenaErrorException(
+                            "%s: %s; stop, and check the pool".formatted(path, e.getMessage()));
+            default -> failure;
+        };
+    }
+
+    private static void closeAfter(Throwable failure, Medium medium) {
+        try {
+            medium.close();
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+}

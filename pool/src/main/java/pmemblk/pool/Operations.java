@@ -1,0 +1,49 @@
+package pmemblk.pool;
+
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Counts the operations under way on a pool, so that closing waits for the last of them: after it a
+ * mapping is gone, and a file descriptor's number may be another file's.
+ */
+final class Operations {
+    private static final long CLOSED = Long.MIN_VALUE;
+
+    /** The operations under way, plus {@link #CLOSED} once none may begin. */
+    private final AtomicLong state = new AtomicLong();
+
+    /** Begins an operation, which ends with {@link #end}. */
+    void begin() {
+        if (state.getAndIncrement() < 0) {
+            end();
+            throw new IllegalStateException("the pool is closed");
+        }
+    }
+
+    void end() {
+        if (state.decrementAndGet() == CLOSED) {
+            synchronized (this) {
+                notifyAll();
+            }
+        }
+    }
+
+    /** Lets no more begin and waits for the others; false if that was done before. */
+    synchronized boolean close() {
+        if (state.getAndUpdate(count -> count | CLOSED) < 0) {
+            return false;
+        }
+        boolean interrupted = false;
+        while (state.get() != CLOSED) {
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return true;
+    }
+}

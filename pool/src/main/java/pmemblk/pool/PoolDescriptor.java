@@ -1,0 +1,34 @@
+package pmemblk.pool;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/**
+ * The pmemblk descriptor, behind the pool header.
+ *
+ * <pre>
+ *  0  bsize      block size
+ *  4  is_zeroed  1 if bytes that nobody wrote are known to be zero
+ *  8  scratch    libpmemblk's process state: ignored, and left alone
+ * </pre>
+ */
+record PoolDescriptor(int blockSize, boolean zeroed) {
+    static final long OFFSET = 4096;
+    static final int SIZE = 4096;
+
+    private static final ValueLayout.OfInt U32 =
+            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final long BSIZE = 0;
+    private static final long IS_ZEROED = 4;
+
+    static PoolDescriptor read(MemorySegment block) {
+        return new PoolDescriptor(block.get(U32, BSIZE), block.get(U32, IS_ZEROED) != 0);
+    }
+
+    void write(MemorySegment block) {
+        block.fill((byte) 0);
+        block.set(U32, BSIZE, blockSize);
+        block.set(U32, IS_ZEROED, zeroed ? 1 : 0);
+    }
+}

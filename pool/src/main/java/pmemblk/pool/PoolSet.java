@@ -1,0 +1,112 @@
+package pmemblk.pool;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A pool set file: a text that names the part files which make up one pool.
+ *
+ * <p>The syntax is PMDK's, poolset(5). Replicas, directories and device DAX are refused by name.
+ *
+ * @param singleHeader whether only the first part has a header
+ */
+record PoolSet(boolean singleHeader, List<Part> parts) {
+    static final String SIGNATURE = "PMEMPOOLSET";
+
+    private static final Pattern PART = Pattern.compile("(\\S+)[ \\t]+(/\\S*)[ \\t]*");
+    private static final Pattern SIZE = Pattern.compile("(\\d{1,18})([A-Za-z]*)");
+
+    private static final Map<String, Long> UNITS =
+            Map.ofEntries(
+                    Map.entry("", 1L),
+                    Map.entry("B", 1L),
+                    Map.entry("K", 1L << 10),
+                    Map.entry("KiB", 1L << 10),
+                    Map.entry("kB", 1000L),
+                    Map.entry("M", 1L << 20),
+                    Map.entry("MiB", 1L << 20),
+                    Map.entry("MB", 1_000_000L),
+                    Map.entry("G", 1L << 30),
+                    Map.entry("GiB", 1L << 30),
+                    Map.entry("GB", 1_000_000_000L),
+                    Map.entry("T", 1L << 40),
+                    Map.entry("TiB", 1L << 40),
+                    Map.entry("TB", 1_000_000_000_000L),
+                    Map.entry("P", 1L << 50),
+                    Map.entry("PiB", 1L << 50),
+                    Map.entry("PB", 1_000_000_000_000_000L));
+
+    /** A part: the file and the size in bytes that it has to have. */
+    record Part(Path path, long size) {}
+
+    /**
+     * Reads the text of a pool set file.
+     *
+     * @throws CorruptPoolException if it is not one, or uses what is not supported here
+     */
+    static PoolSet parse(Path path, String text) throws CorruptPoolException {
+        List<String> lines = text.lines().toList();
+        if (lines.isEmpty() || !lines.get(0).equals(SIGNATURE)) {
+            throw new CorruptPoolException(path + ": the first line is not " + SIGNATURE);
+        }
+        boolean singleHeader = false;
+        List<Part> parts = new ArrayList<>();
+        for (int i = 1; i < lines.size(); i++) {
+            String line = lines.get(i);
+            if (line.isEmpty() || line.startsWith("#")) {
+                continue;
+            }
+            String content = line.replaceFirst("#.*", "");
+            String problem = null;
+            if (content.strip().equals("OPTION SINGLEHDR")) {
+                singleHeader = true;
+            } else {
+                problem = parsePart(content, parts);
+            }
+            if (problem != null) {
+                throw new CorruptPoolException("%s, line %d: %s".formatted(path, i + 1, problem));
+            }
+        }
+        if (parts.isEmpty()) {
+            throw new CorruptPoolException(path + ": the pool set names no parts");
+        }
+        return new PoolSet(singleHeader, List.copyOf(parts));
+    }
+
+    private static @Nullable String parsePart(String content, List<Part> parts) {
+        if (content.strip().equals("REPLICA") || content.startsWith("REPLICA ")) {
+            return "replicas are not supported, by libpmemblk neither";
+        }
+        if (content.startsWith("OPTION")) {
+            return "the option '%s' is not supported".formatted(content.strip());
+        }
+        Matcher line = PART.matcher(content);
+        if (!line.matches()) {
+            return "expected a size and an absolute path, found '%s'".formatted(content);
+        }
+        if (line.group(1).equals("AUTO")) {
+            return "the size AUTO is for device DAX, which is not supported";
+        }
+        long size = parseSize(line.group(1));
+        if (size <= 0) {
+            return "expected a size such as 10M, found '%s'".formatted(line.group(1));
+        }
+        parts.add(new Part(Path.of(line.group(2)), size));
+        return null;
+    }
+
+    private static long parseSize(String text) {
+        Matcher size = SIZE.matcher(text);
+        Long unit = size.matches() ? UNITS.get(size.group(2)) : null;
+        if (unit == null) {
+            return -1;
+        }
+        long number = Long.parseLong(size.group(1));
+        return Math.multiplyHigh(number, unit) == 0 ? number * unit : -1;
+    }
+}
