@@ -1,0 +1,40 @@
+package pmemblk.nbd.protocol;
+
+import org.jspecify.annotations.Nullable;
+
+/** The commands of the transmission phase. */
+public enum Command {
+    READ(0),
+    WRITE(1),
+    DISC(2),
+    FLUSH(3),
+    TRIM(4),
+    CACHE(5),
+    WRITE_ZEROES(6);
+
+    /** Command flag: reply once what this command wrote is durable. */
+    public static final int FLAG_FUA = 1;
+
+    /** Command flag of WRITE_ZEROES: keep the space allocated. */
+    public static final int FLAG_NO_HOLE = 1 << 1;
+
+    /** Command flag of WRITE_ZEROES: refuse rather than be as slow as writing. */
+    public static final int FLAG_FAST_ZERO = 1 << 4;
+
+    private static final Command[] BY_CODE = values();
+
+    private final int code;
+
+    Command(int code) {
+        this.code = code;
+    }
+
+    public int code() {
+        return code;
+    }
+
+    /** The command of a code, or null if there is none that is spoken here. */
+    static @Nullable Command of(int code) {
+        return code < BY_CODE.length ? BY_CODE[code] : null;
+    }
+}

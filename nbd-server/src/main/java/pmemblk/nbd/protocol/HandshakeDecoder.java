@@ -1,0 +1,127 @@
+package pmemblk.nbd.protocol;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.handler.codec.ByteToMessageDecoder;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Decodes the client's half of the handshake: its {@link ClientFlags}, then one {@link Option}
+ * after the other, each handed on before the next is looked at. Whoever begins transmission removes
+ * this decoder, which then hands on what it has not decoded.
+ */
+public final class HandshakeDecoder extends ByteToMessageDecoder {
+    private static final int OPTION_HEADER = 16;
+
+    private boolean flagsSeen;
+
+    /** The flags that a client answers the greeting with. */
+    public record ClientFlags(int flags) {}
+
+    @Override
+    protected void decode(ChannelHandlerContext ctx, ByteBuf in, List<Object> out)
+            throws ProtocolException {
+        if (!flagsSeen) {
+            if (in.readableBytes() >= Integer.BYTES) {
+                flagsSeen = true;
+                out.add(clientFlags(in.readInt()));
+            }
+            return;
+        }
+        if (in.readableBytes() < OPTION_HEADER) {
+            return;
+        }
+        int start = in.readerIndex();
+        long magic = in.getLong(start);
+        if (magic != HandshakeEncoder.IHAVEOPT) {
+            throw new ProtocolException("option begins with %#x, not IHAVEOPT".formatted(magic));
+        }
+        long length = in.getUnsignedInt(start + 12);
+        if (length > Limits.OPTION_LENGTH) {
+            throw new ProtocolException(
+                    "option of %d bytes, at most %d are taken"
+                            .formatted(length, Limits.OPTION_LENGTH));
+        }
+        if (in.readableBytes() >= OPTION_HEADER + length) {
+            int code = in.getInt(start + 8);
+            in.skipBytes(OPTION_HEADER);
+            out.add(option(code, in.readSlice((int) length)));
+        }
+    }
+
+    private static ClientFlags clientFlags(int flags) throws ProtocolException {
+        int known = HandshakeEncoder.FLAG_FIXED_NEWSTYLE | HandshakeEncoder.FLAG_NO_ZEROES;
+        if ((flags & ~known) != 0) {
+            throw new ProtocolException("unknown client flags %#x".formatted(flags));
+        }
+        if ((flags & HandshakeEncoder.FLAG_FIXED_NEWSTYLE) == 0) {
+            throw new ProtocolException("the client does not speak fixed newstyle");
+        }
+        return new ClientFlags(flags);
+    }
+
+    private static Option option(int code, ByteBuf data) throws ProtocolException {
+        return switch (code) {
+            case OptionCode.EXPORT_NAME -> exportName(data);
+            case OptionCode.ABORT -> new Option.Abort();
+            case OptionCode.LIST ->
+                    data.isReadable()
+                            ? new Option.Malformed(code, "LIST takes no data")
+                            : new Option.List();
+            case OptionCode.INFO, OptionCode.GO -> info(code, data);
+            default -> new Option.Unsupported(code);
+        };
+    }
+
+    private static Option exportName(ByteBuf data) throws ProtocolException {
+        String name = data.readableBytes() > Limits.NAME_LENGTH ? null : text(data);
+        if (name == null) {
+            throw new ProtocolException("EXPORT_NAME with a name that none can have");
+        }
+        return new Option.ExportName(name);
+    }
+
+    private static Option info(int code, ByteBuf data) {
+        if (data.readableBytes() < Integer.BYTES + Short.BYTES) {
+            return new Option.Malformed(code, "the data is too short for a name and a count");
+        }
+        long nameLength = data.readUnsignedInt();
+        if (nameLength > data.readableBytes() - Short.BYTES) {
+            return new Option.Malformed(code, "the name is longer than the data");
+        }
+        if (nameLength > Limits.NAME_LENGTH) {
+            return new Option.Malformed(code, "the name is longer than 4096 bytes");
+        }
+        String name = text(data.readSlice((int) nameLength));
+        if (name == null) {
+            return new Option.Malformed(code, "the name is not UTF-8, or has a NUL in it");
+        }
+        int count = data.readUnsignedShort();
+        if (data.readableBytes() != count * Short.BYTES) {
+            return new Option.Malformed(code, "the count of information requests does not fit");
+        }
+        Set<Integer> infos = new HashSet<>();
+        while (data.isReadable()) {
+            infos.add(data.readUnsignedShort());
+        }
+        return new Option.Info(code == OptionCode.GO, name, infos);
+    }
+
+    private static @Nullable String text(ByteBuf data) {
+        byte[] bytes = new byte[data.readableBytes()];
+        data.readBytes(bytes);
+        try {
+            String text =
+                    StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            return text.indexOf('\0') < 0 ? text : null;
+        } catch (CharacterCodingException e) {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+package pmemblk.nbd.protocol;
+
+import java.util.Set;
+
+/** What a client asks for while options are haggled over. */
+public sealed interface Option {
+
+    /** The code that replies repeat. */
+    int code();
+
+    /** Begin transmission, the old way: there is no reply, and no way to refuse but to hang up. */
+    record ExportName(String name) implements Option {
+        @Override
+        public int code() {
+            return OptionCode.EXPORT_NAME;
+        }
+    }
+
+    /** End the handshake. */
+    record Abort() implements Option {
+        @Override
+        public int code() {
+            return OptionCode.ABORT;
+        }
+    }
+
+    /** Name the exports. */
+    record List() implements Option {
+        @Override
+        public int code() {
+            return OptionCode.LIST;
+        }
+    }
+
+    /**
+     * Describe an export, and begin transmission if it says GO.
+     *
+     * @param name of the export; empty for the default one
+     * @param infos the {@link InfoType} codes asked for, known or not
+     */
+    record Info(boolean go, String name, Set<Integer> infos) implements Option {
+        @Override
+        public int code() {
+            return go ? OptionCode.GO : OptionCode.INFO;
+        }
+    }
+
+    /** An option that is not spoken here; its data was skipped. */
+    record Unsupported(int code) implements Option {}
+
+    /**
+     * An option whose data does not make sense.
+     *
+     * @param reason for the client
+     */
+    record Malformed(int code, String reason) implements Option {}
+}

@@ -1,0 +1,12 @@
+package pmemblk.nbd.protocol;
+
+/** The options that are spoken here, by their codes; the protocol has more. */
+public final class OptionCode {
+    public static final int EXPORT_NAME = 1;
+    public static final int ABORT = 2;
+    public static final int LIST = 3;
+    public static final int INFO = 6;
+    public static final int GO = 7;
+
+    private OptionCode() {}
+}

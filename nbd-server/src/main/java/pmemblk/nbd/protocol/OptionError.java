@@ -1,0 +1,21 @@
+package pmemblk.nbd.protocol;
+
+/** Why an option was refused. */
+public enum OptionError {
+    UNSUP(1),
+    INVALID(3),
+    UNKNOWN(6),
+    TOO_BIG(9);
+
+    private static final int ERROR = 1 << 31;
+
+    private final int code;
+
+    OptionError(int number) {
+        this.code = ERROR | number;
+    }
+
+    int code() {
+        return code;
+    }
+}
