@@ -1,0 +1,46 @@
+package pmemblk.nbd.export;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * A disk: bytes from 0 to below the size that {@link #info} says. Thread-safe.
+ *
+ * <p>Ranges lie within the disk, and nothing is asked for that {@link #info} denies; the caller
+ * sees to both. A buffer is used during the call alone, from its position to its limit. An {@link
+ * IOException} concerns the one request.
+ */
+public interface Export extends AutoCloseable {
+
+    /** What this export is; always the same. */
+    ExportInfo info();
+
+    /** Whether a read of so many bytes may take long just now. Cheap, and only advice. */
+    boolean readMayBlock(long length);
+
+    /**
+     * Whether a write, zero or trim may take long just now. Cheap, and only advice.
+     *
+     * @param length bytes
+     * @param fua whether it has to be durable
+     */
+    boolean writeMayBlock(long length, boolean fua);
+
+    /** Fills {@code target} with the bytes from {@code offset} on. */
+    void read(long offset, ByteBuffer target) throws IOException;
+
+    /** Writes the bytes of {@code source}; with {@code fua} they are durable on return. */
+    void write(long offset, ByteBuffer source, boolean fua) throws IOException;
+
+    /** Makes a range read as zeroes; with {@code fua} durably so on return. */
+    void zero(long offset, long length, boolean fua) throws IOException;
+
+    /** Takes notice that nobody needs the bytes of a range any more. */
+    void trim(long offset, long length, boolean fua) throws IOException;
+
+    /** Returns once all changes that returned before, whoever made them, are durable. */
+    void flush() throws IOException;
+
+    @Override
+    void close() throws IOException;
+}

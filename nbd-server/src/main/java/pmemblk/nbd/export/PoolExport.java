@@ -1,0 +1,85 @@
+package pmemblk.nbd.export;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import pmemblk.pool.BlockPool;
+
+/** A pool as an export. */
+public final class PoolExport implements Export {
+    private static final int PAGE = 4096;
+
+    /** Bytes that are copied in less time than a change of threads takes to pay off. */
+    private static final long BRIEF = 256 << 10;
+
+    private final BlockPool pool;
+    private final ExportInfo info;
+
+    /** Takes over the pool, which {@link #close} closes. */
+    public PoolExport(BlockPool pool) {
+        this.pool = pool;
+        int blockSize = pool.blockSize();
+        boolean suits = Integer.bitCount(blockSize) == 1 && blockSize > PAGE;
+        this.info =
+                new ExportInfo(
+                        pool.byteSize(),
+                        suits ? blockSize : PAGE,
+                        blockSize,
+                        pool.isReadOnly(),
+                        "pmemblk pool: blocks of %d bytes, each written whole or not at all"
+                                .formatted(blockSize));
+    }
+
+    @Override
+    public ExportInfo info() {
+        return info;
+    }
+
+    @Override
+    public boolean readMayBlock(long length) {
+        return pool.mayBlock() || length > BRIEF;
+    }
+
+    @Override
+    public boolean writeMayBlock(long length, boolean fua) {
+        return pool.mayBlock() || length > BRIEF;
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws IOException {
+        pool.readBytes(offset, target);
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source, boolean fua) throws IOException {
+        pool.writeBytes(offset, source);
+        flushIf(fua);
+    }
+
+    @Override
+    public void zero(long offset, long length, boolean fua) throws IOException {
+        pool.zeroBytes(offset, length);
+        flushIf(fua);
+    }
+
+    @Override
+    public void trim(long offset, long length, boolean fua) throws IOException {
+        pool.trimBytes(offset, length);
+        flushIf(fua);
+    }
+
+    private void flushIf(boolean fua) throws IOException {
+        if (fua) {
+            pool.flush();
+        }
+    }
+
+    @Override
+    public void flush() throws IOException {
+        pool.flush();
+    }
+
+    @Override
+    public void close() throws IOException {
+        pool.close();
+    }
+}
