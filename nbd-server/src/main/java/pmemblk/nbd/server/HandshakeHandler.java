@@ -1,0 +1,222 @@
+package pmemblk.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.handler.codec.DecoderException;
+import io.netty.util.concurrent.Future;
+import java.io.IOException;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pmemblk.nbd.export.Export;
+import pmemblk.nbd.export.ExportInfo;
+import pmemblk.nbd.export.Exports;
+import pmemblk.nbd.protocol.HandshakeDecoder;
+import pmemblk.nbd.protocol.HandshakeEncoder;
+import pmemblk.nbd.protocol.InfoType;
+import pmemblk.nbd.protocol.Limits;
+import pmemblk.nbd.protocol.Option;
+import pmemblk.nbd.protocol.OptionError;
+import pmemblk.nbd.protocol.OptionReply;
+import pmemblk.nbd.protocol.ProtocolException;
+
+/**
+ * The handshake of one connection: greets, answers options, and ends by putting a {@link
+ * TransmissionHandler} in its own and the decoder's place. Touches no export but to ask what it is.
+ * Runs on the connection's event loop.
+ */
+final class HandshakeHandler extends ChannelInboundHandlerAdapter {
+    private static final Logger LOG = LoggerFactory.getLogger(HandshakeHandler.class);
+
+    private final Exports exports;
+    private final Transmission transmission;
+    private final Connections connections;
+    private final long timeoutMillis;
+
+    private boolean noZeroes;
+    private int optionCount;
+    private boolean finished;
+    private @Nullable Future<?> deadline;
+
+    /** Makes the handler of the transmission phase. */
+    interface Transmission {
+        TransmissionHandler handler(Session session);
+    }
+
+    HandshakeHandler(
+            Exports exports,
+            Transmission transmission,
+            Connections connections,
+            long timeoutMillis) {
+        this.exports = exports;
+        this.transmission = transmission;
+        this.connections = connections;
+        this.timeoutMillis = timeoutMillis;
+    }
+
+    @Override
+    public void channelActive(ChannelHandlerContext ctx) {
+        deadline =
+                ctx.executor()
+                        .schedule(
+                                () -> hangUp(ctx, "the handshake takes too long"),
+                                timeoutMillis,
+                                TimeUnit.MILLISECONDS);
+        ByteBuf out = ctx.alloc().directBuffer();
+        HandshakeEncoder.greet(out);
+        ctx.writeAndFlush(out);
+    }
+
+    @Override
+    public void channelRead(ChannelHandlerContext ctx, Object message) {
+        switch (message) {
+            case HandshakeDecoder.ClientFlags(int flags) ->
+                    noZeroes = (flags & HandshakeEncoder.FLAG_NO_ZEROES) != 0;
+            case Option option -> handle(ctx, option);
+            default -> throw new IllegalStateException("unexpected " + message);
+        }
+    }
+
+    private void handle(ChannelHandlerContext ctx, Option option) {
+        optionCount++;
+        if (optionCount > Limits.OPTIONS + exports.names().size()) {
+            hangUp(ctx, "more than %d options".formatted(optionCount - 1));
+            return;
+        }
+        switch (option) {
+            case Option.ExportName(String name) -> exportName(ctx, name);
+            case Option.Abort abort -> abort(ctx, abort);
+            case Option.List list -> list(ctx, list);
+            case Option.Info info -> info(ctx, info);
+            case Option.Unsupported(int code) ->
+                    refuse(ctx, code, OptionError.UNSUP, "this option is not supported");
+            case Option.Malformed(int code, String reason) ->
+                    refuse(ctx, code, OptionError.INVALID, reason);
+        }
+    }
+
+    private void exportName(ChannelHandlerContext ctx, String name) {
+        Export export = exports.get(name);
+        if (export == null) {
+            hangUp(ctx, "no export is named '%s'".formatted(shown(name)));
+            return;
+        }
+        ExportInfo info = export.info();
+        ByteBuf out = ctx.alloc().directBuffer();
+        HandshakeEncoder.exportName(out, info.size(), Session.transmissionFlags(info), noZeroes);
+        ctx.writeAndFlush(out);
+        begin(ctx, new Session(exports.resolve(name), export));
+    }
+
+    private void abort(ChannelHandlerContext ctx, Option.Abort abort) {
+        ByteBuf out = ctx.alloc().directBuffer();
+        HandshakeEncoder.reply(out, abort.code(), new OptionReply.Ack());
+        ctx.writeAndFlush(out).addListener(ChannelFutureListener.CLOSE);
+    }
+
+    private void list(ChannelHandlerContext ctx, Option.List list) {
+        ByteBuf out = ctx.alloc().directBuffer();
+        for (String name : exports.names()) {
+            HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name));
+        }
+        HandshakeEncoder.reply(out, list.code(), new OptionReply.Ack());
+        ctx.writeAndFlush(out);
+    }
+
+    private void info(ChannelHandlerContext ctx, Option.Info option) {
+        Export export = exports.get(option.name());
+        if (export == null) {
+            String reason = "no export is named '%s'".formatted(shown(option.name()));
+            refuse(ctx, option.code(), OptionError.UNKNOWN, reason);
+            return;
+        }
+        String name = exports.resolve(option.name());
+        ByteBuf out = ctx.alloc().directBuffer();
+        describe(out, option.code(), name, export.info(), option.infos());
+        HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack());
+        ctx.writeAndFlush(out);
+        if (option.go()) {
+            begin(ctx, new Session(name, export));
+        }
+    }
+
+    private static void describe(
+            ByteBuf out, int code, String name, ExportInfo info, Set<Integer> infos) {
+        int flags = Session.transmissionFlags(info);
+        HandshakeEncoder.reply(out, code, new OptionReply.Export(info.size(), flags));
+        if (infos.contains(InfoType.NAME)) {
+            HandshakeEncoder.reply(out, code, new OptionReply.Name(name));
+        }
+        if (infos.contains(InfoType.DESCRIPTION)) {
+            HandshakeEncoder.reply(out, code, new OptionReply.Description(info.description()));
+        }
+        if (infos.contains(InfoType.BLOCK_SIZE)) {
+            // Any offset and length is served, hence a minimum of 1.
+            HandshakeEncoder.reply(
+                    out,
+                    code,
+                    new OptionReply.BlockSize(1, info.preferredBlockSize(), Limits.PAYLOAD));
+        }
+    }
+
+    private static void refuse(
+            ChannelHandlerContext ctx, int code, OptionError error, String reason) {
+        ByteBuf out = ctx.alloc().directBuffer();
+        HandshakeEncoder.reply(out, code, new OptionReply.Refusal(error, reason));
+        ctx.writeAndFlush(out);
+    }
+
+    private void begin(ChannelHandlerContext ctx, Session session) {
+        LOG.debug("{} uses export '{}'", ctx.channel().remoteAddress(), session.exportName());
+        ctx.pipeline().replace(this, "transmission", transmission.handler(session));
+        ctx.pipeline().remove(HandshakeDecoder.class);
+    }
+
+    /** The longest name that a client may choose does not make our message any longer. */
+    private static String shown(String name) {
+        return name.length() <= Limits.NAME_SHOWN
+                ? name
+                : name.substring(0, Limits.NAME_SHOWN) + "…";
+    }
+
+    private static void hangUp(ChannelHandlerContext ctx, String reason) {
+        LOG.debug("hanging up on {}: {}", ctx.channel().remoteAddress(), reason);
+        ctx.close();
+    }
+
+    @Override
+    public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+        if (cause instanceof DecoderException && cause.getCause() instanceof ProtocolException e) {
+            hangUp(ctx, String.valueOf(e.getMessage()));
+        } else if (cause instanceof IOException) {
+            hangUp(ctx, String.valueOf(cause.getMessage()));
+        } else {
+            LOG.error("handshake with {} failed", ctx.channel().remoteAddress(), cause);
+            ctx.close();
+        }
+    }
+
+    @Override
+    public void channelInactive(ChannelHandlerContext ctx) {
+        finish();
+    }
+
+    @Override
+    public void handlerRemoved(ChannelHandlerContext ctx) {
+        finish();
+    }
+
+    private void finish() {
+        if (!finished) {
+            finished = true;
+            connections.handshakeDone();
+            if (deadline != null) {
+                deadline.cancel(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+package pmemblk.nbd.server;
+
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.Channel;
+import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An address where connections are accepted.
+ *
+ * @param socketFile the file of a Unix socket, which is removed with it
+ */
+record Listener(Channel channel, @Nullable Path socketFile) {
+
+    /** The address as bound: with the port that was found free. */
+    SocketAddress address() {
+        return channel.localAddress();
+    }
+
+    static Listener tcp(ServerBootstrap bootstrap, InetSocketAddress address) throws IOException {
+        if (address.isUnresolved()) {
+            throw new IOException(
+                    "cannot listen on %s: the name is not known; use an address of this machine"
+                            .formatted(address.getHostString()));
+        }
+        ServerBootstrap tcp = bootstrap.clone().channel(EpollServerSocketChannel.class);
+        return new Listener(bind(tcp, address, "another port, or 0 for a free one"), null);
+    }
+
+    static Listener unix(ServerBootstrap bootstrap, Path path) throws IOException {
+        removeIfStale(path);
+        ServerBootstrap unix = bootstrap.clone().channel(EpollServerDomainSocketChannel.class);
+        return new Listener(
+                bind(unix, new DomainSocketAddress(path.toFile()), "a folder you can write to"),
+                path);
+    }
+
+    private static Channel bind(ServerBootstrap bootstrap, SocketAddress address, String remedy)
+            throws IOException {
+        var bound = bootstrap.bind(address).awaitUninterruptibly();
+        Throwable cause = bound.cause();
+        if (cause != null) {
+            throw new IOException(
+                    "cannot listen on %s: %s; use %s"
+                            .formatted(shown(address), cause.getMessage(), remedy),
+                    cause);
+        }
+        return bound.channel();
+    }
+
+    private static String shown(SocketAddress address) {
+        return address instanceof InetSocketAddress tcp
+                ? tcp.getHostString() + ":" + tcp.getPort()
+                : address.toString();
+    }
+
+    /** A socket file that nobody listens on was left by a server that was killed. */
+    private static void removeIfStale(Path path) throws IOException {
+        if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
+            return;
+        }
+        boolean other =
+                Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS)
+                        || Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)
+                        || Files.isSymbolicLink(path);
+        if (other) {
+            throw new IOException(
+                    "cannot listen on %s: it exists and is no socket; use another path"
+                            .formatted(path));
+        }
+        try (SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            probe.connect(UnixDomainSocketAddress.of(path));
+        } catch (IOException nobodyListens) {
+            Files.delete(path);
+            return;
+        }
+        throw new IOException(
+                "cannot listen on %s: another server does; stop it, or use another path"
+                        .formatted(path));
+    }
+
+    /** Accepts no more connections. */
+    void close() throws IOException {
+        channel.close().awaitUninterruptibly();
+        if (socketFile != null) {
+            Files.deleteIfExists(socketFile);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+package pmemblk.nbd.server;
+
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.WriteBufferWaterMark;
+import io.netty.channel.epoll.EpollIoHandler;
+import io.netty.channel.socket.SocketChannel;
+import io.netty.util.concurrent.DefaultThreadFactory;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pmemblk.nbd.export.Exports;
+import pmemblk.nbd.protocol.HandshakeDecoder;
+
+/**
+ * Serves exports to NBD clients, from {@link #start} to {@link #close}. Thread-safe.
+ *
+ * <p>The I/O threads are never interrupted: what they do for one client must not end because of
+ * another.
+ */
+public final class NbdServer implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(NbdServer.class);
+
+    /** Bytes of replies that wait for a client to read them before no more requests are taken. */
+    private static final WriteBufferWaterMark REPLIES_WAITING =
+            new WriteBufferWaterMark(256 << 10, 1 << 20);
+
+    private static final int BACKLOG = 1024;
+
+    private final ServerOptions options;
+    private final Exports exports;
+    private final EventLoopGroup group;
+    private final ExecutorService ioThreads;
+    private final ByteBudget budget;
+    private final Connections connections;
+    private final List<Listener> listeners = new ArrayList<>();
+    private boolean closed;
+
+    private NbdServer(ServerOptions options, Exports exports) {
+        this.options = options;
+        this.exports = exports;
+        this.group =
+                new MultiThreadIoEventLoopGroup(
+                        options.eventLoops(),
+                        new DefaultThreadFactory("nbd-loop"),
+                        EpollIoHandler.newFactory());
+        this.ioThreads =
+                Executors.newFixedThreadPool(
+                        options.ioThreads(), new DefaultThreadFactory("nbd-io", true));
+        this.budget = new ByteBudget(options.limits().maxBytesInFlight());
+        this.connections = new Connections(options.limits());
+    }
+
+    /**
+     * Starts a server; returns once it accepts connections everywhere.
+     *
+     * @param exports stay the caller's to close, after the server
+     * @throws IOException if it cannot listen somewhere; then it does so nowhere
+     */
+    public static NbdServer start(ServerOptions options, Exports exports) throws IOException {
+        NbdServer server = new NbdServer(options, exports);
+        try {
+            server.listen();
+            return server;
+        } catch (IOException | RuntimeException e) {
+            server.close();
+            throw e;
+        }
+    }
+
+    private void listen() throws IOException {
+        ServerBootstrap bootstrap =
+                new ServerBootstrap()
+                        .group(group)
+                        .option(ChannelOption.SO_BACKLOG, BACKLOG)
+                        .option(ChannelOption.SO_REUSEADDR, true)
+                        .childOption(ChannelOption.WRITE_BUFFER_WATER_MARK, REPLIES_WAITING)
+                        .childHandler(
+                                new ChannelInitializer<Channel>() {
+                                    @Override
+                                    protected void initChannel(Channel channel) {
+                                        accept(channel);
+                                    }
+                                });
+        for (InetSocketAddress address : options.tcp()) {
+            listeners.add(Listener.tcp(bootstrap, address));
+        }
+        for (Path path : options.unixSockets()) {
+            listeners.add(Listener.unix(bootstrap, path));
+        }
+    }
+
+    private void accept(Channel channel) {
+        if (!connections.admit(channel)) {
+            LOG.debug("too many connections: hanging up on {}", channel.remoteAddress());
+            channel.close();
+            return;
+        }
+        if (channel instanceof SocketChannel tcp) {
+            tcp.config().setTcpNoDelay(true);
+        }
+        channel.pipeline()
+                .addLast(new HandshakeDecoder())
+                .addLast(
+                        new HandshakeHandler(
+                                exports,
+                                this::transmission,
+                                connections,
+                                options.limits().handshakeTimeout().toMillis()));
+    }
+
+    private TransmissionHandler transmission(Session session) {
+        return new TransmissionHandler(
+                session, ioThreads, budget, options.limits().maxRequestsInFlight());
+    }
+
+    /** Where connections are accepted, as bound: TCP addresses first, then Unix sockets. */
+    public List<SocketAddress> addresses() {
+        return listeners.stream().map(Listener::address).toList();
+    }
+
+    /**
+     * Stops: accepts no more connections, answers the requests in flight, and closes all
+     * connections, at the latest after the time that the options give. Harmless if repeated.
+     */
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        for (Listener listener : listeners) {
+            try {
+                listener.close();
+            } catch (IOException e) {
+                LOG.warn("a socket file stays behind: {}", e.getMessage());
+            }
+        }
+        long deadline = System.nanoTime() + options.stopTimeout().toNanos();
+        for (Channel channel : connections.open()) {
+            channel.eventLoop().execute(() -> end(channel));
+        }
+        for (Channel channel : connections.open()) {
+            long left = Math.max(0, deadline - System.nanoTime());
+            if (!channel.closeFuture().awaitUninterruptibly(left, TimeUnit.NANOSECONDS)) {
+                LOG.warn("{} has requests that are not answered", channel.remoteAddress());
+                channel.close().awaitUninterruptibly();
+            }
+        }
+        ioThreads.shutdown();
+        group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
+    }
+
+    private static void end(Channel channel) {
+        ChannelHandlerContext transmission = channel.pipeline().context(TransmissionHandler.class);
+        if (transmission == null) {
+            channel.close();
+        } else {
+            ((TransmissionHandler) transmission.handler()).end(transmission);
+        }
+    }
+}

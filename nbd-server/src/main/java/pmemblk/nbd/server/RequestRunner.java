@@ -1,0 +1,119 @@
+package pmemblk.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import java.io.IOException;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pmemblk.nbd.protocol.Command;
+import pmemblk.nbd.protocol.NbdError;
+import pmemblk.nbd.protocol.ReplyEncoder;
+import pmemblk.nbd.protocol.Request;
+
+/** Carries out valid requests of one session, on whatever thread, and makes their replies. */
+final class RequestRunner {
+    private static final Logger LOG = LoggerFactory.getLogger(RequestRunner.class);
+
+    private final Session session;
+    private final ByteBufAllocator alloc;
+
+    RequestRunner(Session session, ByteBufAllocator alloc) {
+        this.session = session;
+        this.alloc = alloc;
+    }
+
+    /** Whether a request may take long. */
+    boolean mayBlock(Request request) {
+        boolean fua = request.has(Command.FLAG_FUA);
+        return switch (Objects.requireNonNull(request.command())) {
+            case READ, CACHE -> session.export().readMayBlock(request.length());
+            case WRITE, TRIM, WRITE_ZEROES -> session.export().writeMayBlock(request.length(), fua);
+            case FLUSH -> session.export().writeMayBlock(0, true);
+            case DISC -> false;
+        };
+    }
+
+    /**
+     * Carries out a request.
+     *
+     * @param payload what a WRITE carries, else null; released here
+     * @return the reply, which the caller releases
+     */
+    ByteBuf run(Request request, @Nullable ByteBuf payload) {
+        try {
+            if (request.command() == Command.READ) {
+                return read(request);
+            }
+            change(request, payload);
+            return reply(request, null);
+        } catch (IOException e) {
+            LOG.warn(
+                    "export '{}': {} of {} bytes at {} failed: {}",
+                    session.exportName(),
+                    request.command(),
+                    request.length(),
+                    request.offset(),
+                    e.getMessage());
+        } catch (RuntimeException | Error e) {
+            LOG.error(
+                    "export '{}': {} of {} bytes at {} failed",
+                    session.exportName(),
+                    request.command(),
+                    request.length(),
+                    request.offset(),
+                    e);
+        } finally {
+            if (payload != null) {
+                payload.release();
+            }
+        }
+        return reply(request, NbdError.EIO);
+    }
+
+    /**
+     * Header and data in one buffer: the data is copied once, to where the socket takes it from.
+     */
+    private ByteBuf read(Request request) throws IOException {
+        int length = (int) request.length();
+        ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY + length);
+        try {
+            ReplyEncoder.simple(reply, request.cookie(), null);
+            session.export()
+                    .read(
+                            request.offset(),
+                            reply.internalNioBuffer(ReplyEncoder.SIMPLE_REPLY, length));
+            return reply.writerIndex(ReplyEncoder.SIMPLE_REPLY + length);
+        } catch (IOException | RuntimeException | Error e) {
+            reply.release();
+            throw e;
+        }
+    }
+
+    private void change(Request request, @Nullable ByteBuf payload) throws IOException {
+        boolean fua = request.has(Command.FLAG_FUA);
+        switch (Objects.requireNonNull(request.command())) {
+            case WRITE ->
+                    session.export()
+                            .write(
+                                    request.offset(),
+                                    Objects.requireNonNull(payload).nioBuffer(),
+                                    fua);
+            case FLUSH -> session.export().flush();
+            case TRIM -> session.export().trim(request.offset(), request.length(), fua);
+            case WRITE_ZEROES -> session.export().zero(request.offset(), request.length(), fua);
+            case CACHE -> {
+                // A hint, and what is cached is the system's business: reading on demand will do.
+            }
+            case READ, DISC -> throw new IllegalStateException("not a change: " + request);
+        }
+    }
+
+    /** A reply without data. */
+    ByteBuf reply(Request request, @Nullable NbdError error) {
+        ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY);
+        ReplyEncoder.simple(reply, request.cookie(), error);
+        return reply;
+    }
+}

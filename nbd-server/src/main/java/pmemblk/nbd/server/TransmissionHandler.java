@@ -1,0 +1,279 @@
+package pmemblk.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import java.io.IOException;
+import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pmemblk.nbd.protocol.Command;
+import pmemblk.nbd.protocol.Limits;
+import pmemblk.nbd.protocol.NbdError;
+import pmemblk.nbd.protocol.ProtocolException;
+import pmemblk.nbd.protocol.Request;
+
+/**
+ * The transmission phase of one connection: takes requests as they come, has them carried out here
+ * or by the I/O threads, and writes replies in whatever order they get done.
+ *
+ * <p>All fields but the queue of completions belong to the connection's event loop. No request is
+ * taken while too many are in flight, too many bytes are in memory, or the client does not read its
+ * replies; then nothing is read from the socket either. Replies are flushed once for all that came
+ * in one go.
+ */
+final class TransmissionHandler extends ChannelInboundHandlerAdapter {
+    private static final Logger LOG = LoggerFactory.getLogger(TransmissionHandler.class);
+
+    private final Session session;
+    private final Executor ioThreads;
+    private final ByteBudget budget;
+    private final int maxInFlight;
+    private final Intake intake = new Intake();
+    private final Queue<Completion> completions = new ConcurrentLinkedQueue<>();
+    private final AtomicBoolean completionsScheduled = new AtomicBoolean();
+
+    /** Set when the handler is added. */
+    private @Nullable RequestRunner runner;
+
+    private int inFlight;
+
+    /** The request that waits for its bytes of the budget. */
+    private @Nullable Request awaiting;
+
+    /** No request is taken any more: the client said DISC, the server stops, or all is lost. */
+    private boolean ending;
+
+    private boolean parsing;
+    private boolean unflushed;
+
+    /** A reply that an I/O thread has ready. */
+    private record Completion(ByteBuf reply, long bytes) {}
+
+    TransmissionHandler(Session session, Executor ioThreads, ByteBudget budget, int maxInFlight) {
+        this.session = session;
+        this.ioThreads = ioThreads;
+        this.budget = budget;
+        this.maxInFlight = maxInFlight;
+    }
+
+    @Override
+    public void handlerAdded(ChannelHandlerContext ctx) {
+        runner = new RequestRunner(session, ctx.alloc());
+    }
+
+    @Override
+    public void channelRead(ChannelHandlerContext ctx, Object message) {
+        intake.add(ctx.alloc(), (ByteBuf) message);
+        takeRequests(ctx);
+    }
+
+    @Override
+    public void channelReadComplete(ChannelHandlerContext ctx) {
+        flush(ctx);
+    }
+
+    @Override
+    public void channelWritabilityChanged(ChannelHandlerContext ctx) {
+        takeRequests(ctx);
+    }
+
+    /** Takes requests until there is no whole one, or something says to wait. */
+    private void takeRequests(ChannelHandlerContext ctx) {
+        if (parsing) {
+            return;
+        }
+        parsing = true;
+        try {
+            boolean more = true;
+            while (more && !ending && mayTake(ctx)) {
+                more = takeRequest(ctx);
+            }
+        } catch (ProtocolException e) {
+            LOG.debug("hanging up on {}: {}", ctx.channel().remoteAddress(), e.getMessage());
+            ctx.close();
+        } finally {
+            parsing = false;
+        }
+        boolean reading = !ending && mayTake(ctx);
+        if (ctx.channel().config().isAutoRead() != reading && !ending) {
+            ctx.channel().config().setAutoRead(reading);
+        }
+    }
+
+    private boolean mayTake(ChannelHandlerContext ctx) {
+        if (!ctx.channel().isWritable() && unflushed) {
+            flush(ctx);
+        }
+        return awaiting == null && inFlight < maxInFlight && ctx.channel().isWritable();
+    }
+
+    /** Takes one request, or part of its payload; false if more bytes have to come first. */
+    private boolean takeRequest(ChannelHandlerContext ctx) throws ProtocolException {
+        if (intake.isSkipping()) {
+            return intake.skip();
+        }
+        Request request = intake.request();
+        if (request == null) {
+            request = intake.decode();
+            if (request == null || !admit(ctx, request)) {
+                return request != null;
+            }
+        }
+        if (request.payloadLength() == 0) {
+            intake.done();
+            dispatch(ctx, request, null);
+            return true;
+        }
+        ByteBuf payload = intake.payload(ctx.alloc(), (int) request.payloadLength());
+        if (payload == null) {
+            return false;
+        }
+        intake.done();
+        dispatch(ctx, request, payload);
+        return true;
+    }
+
+    /** Sees to it that a request may be carried out; false if it was refused, or has to wait. */
+    private boolean admit(ChannelHandlerContext ctx, Request request) throws ProtocolException {
+        NbdError error = RequestValidator.validate(request, session.export().info());
+        if (error != null) {
+            refuse(ctx, request, error);
+            return false;
+        }
+        if (request.command() == Command.DISC) {
+            end(ctx);
+            return false;
+        }
+        long bytes = bytes(request);
+        if (bytes > 0 && !budget.take(bytes, () -> ctx.executor().execute(() -> granted(ctx)))) {
+            awaiting = request;
+            return false;
+        }
+        return true;
+    }
+
+    private void refuse(ChannelHandlerContext ctx, Request request, NbdError error)
+            throws ProtocolException {
+        intake.done();
+        if (request.payloadLength() > Limits.SKIPPED_PAYLOAD) {
+            throw new ProtocolException("payload of " + request.payloadLength() + " bytes");
+        }
+        intake.skipLater(request.payloadLength());
+        write(ctx, runner().reply(request, error));
+    }
+
+    /** The budget has the bytes for the request that waits for them. */
+    private void granted(ChannelHandlerContext ctx) {
+        Request request = Objects.requireNonNull(awaiting);
+        awaiting = null;
+        if (ending) {
+            budget.give(bytes(request));
+            return;
+        }
+        takeRequests(ctx);
+        flush(ctx);
+    }
+
+    /** The bytes that a request keeps in memory until its reply is written. */
+    private static long bytes(Request request) {
+        return request.command() == Command.READ ? request.length() : request.payloadLength();
+    }
+
+    private void dispatch(ChannelHandlerContext ctx, Request request, @Nullable ByteBuf payload) {
+        long bytes = bytes(request);
+        inFlight++;
+        if (runner().mayBlock(request)) {
+            ioThreads.execute(() -> complete(ctx, runner().run(request, payload), bytes));
+        } else {
+            finish(ctx, runner().run(request, payload), bytes);
+        }
+    }
+
+    /** Hands a reply to the event loop; called by an I/O thread. */
+    private void complete(ChannelHandlerContext ctx, ByteBuf reply, long bytes) {
+        completions.add(new Completion(reply, bytes));
+        if (completionsScheduled.compareAndSet(false, true)) {
+            ctx.executor().execute(() -> finishAll(ctx));
+        }
+    }
+
+    private void finishAll(ChannelHandlerContext ctx) {
+        completionsScheduled.set(false);
+        for (Completion done = completions.poll(); done != null; done = completions.poll()) {
+            finish(ctx, done.reply, done.bytes);
+        }
+        takeRequests(ctx);
+        flush(ctx);
+    }
+
+    private void finish(ChannelHandlerContext ctx, ByteBuf reply, long bytes) {
+        inFlight--;
+        if (bytes > 0) {
+            ctx.write(reply).addListener(written -> budget.give(bytes));
+            unflushed = true;
+        } else {
+            write(ctx, reply);
+        }
+        closeIfEnded(ctx);
+    }
+
+    private void write(ChannelHandlerContext ctx, ByteBuf reply) {
+        ctx.write(reply, ctx.voidPromise());
+        unflushed = true;
+    }
+
+    private void flush(ChannelHandlerContext ctx) {
+        if (unflushed) {
+            unflushed = false;
+            ctx.flush();
+        }
+    }
+
+    /** Takes no more requests, and closes the connection once those in flight are answered. */
+    void end(ChannelHandlerContext ctx) {
+        ending = true;
+        ctx.channel().config().setAutoRead(false);
+        closeIfEnded(ctx);
+    }
+
+    private void closeIfEnded(ChannelHandlerContext ctx) {
+        if (ending && inFlight == 0) {
+            ctx.writeAndFlush(ctx.alloc().buffer(0)).addListener(ChannelFutureListener.CLOSE);
+        }
+    }
+
+    private RequestRunner runner() {
+        if (runner == null) {
+            throw new IllegalStateException("the handler is in no pipeline");
+        }
+        return runner;
+    }
+
+    @Override
+    public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+        if (cause instanceof IOException) {
+            LOG.debug("{} is gone: {}", ctx.channel().remoteAddress(), cause.getMessage());
+        } else {
+            LOG.error("connection with {} failed", ctx.channel().remoteAddress(), cause);
+        }
+        ctx.close();
+    }
+
+    @Override
+    public void channelInactive(ChannelHandlerContext ctx) {
+        ending = true;
+        Request unfinished = intake.request();
+        if (unfinished != null && awaiting == null) {
+            budget.give(bytes(unfinished));
+        }
+        intake.release();
+        LOG.debug("{} has left export '{}'", ctx.channel().remoteAddress(), session.exportName());
+    }
+}
