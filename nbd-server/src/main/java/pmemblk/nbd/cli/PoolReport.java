@@ -1,0 +1,85 @@
+package pmemblk.nbd.cli;
+
+import java.util.LinkedHashMap;
+import java.util.SequencedMap;
+import java.util.StringJoiner;
+import pmemblk.pool.PoolInfo;
+
+/** What {@code info} prints. */
+record PoolReport(PoolInfo info) {
+    String text() {
+        String path = info.path().toString();
+        String name = PoolArgument.defaultName(info.path());
+        return """
+               Pool:             %s
+               UUID:             %s
+               File:             %s
+               Disk:             %s
+               Blocks:           %d of %d bytes
+               Arenas:           %d, with %d lanes each
+               Medium:           %s
+               After kill -9:    %s
+               After power cut:  %s
+               Serve it:         pmemblk-nbd serve %s
+               Look at it:       nbdinfo %s
+               Attach it:        nbd-client 127.0.0.1 10809 /dev/nbd0 -N %s
+               """
+                .formatted(
+                        path,
+                        info.uuid(),
+                        ByteSize.format(info.fileSize()),
+                        ByteSize.format(info.blockCount() * info.blockSize()),
+                        info.blockCount(),
+                        info.blockSize(),
+                        info.arenaCount(),
+                        info.laneCount(),
+                        info.medium(),
+                        info.afterKill(),
+                        info.afterPowerCut(),
+                        shellWord(path),
+                        shellWord(NbdUri.tcp(ServeCommand.DEFAULT_ADDRESS, name)),
+                        shellWord(name));
+    }
+
+    String json() {
+        SequencedMap<String, Object> members = new LinkedHashMap<>();
+        members.put("path", info.path());
+        members.put("uuid", info.uuid());
+        members.put("fileSize", info.fileSize());
+        members.put("diskSize", info.blockCount() * info.blockSize());
+        members.put("blockSize", info.blockSize());
+        members.put("blockCount", info.blockCount());
+        members.put("arenaCount", info.arenaCount());
+        members.put("laneCount", info.laneCount());
+        members.put("medium", info.medium());
+        members.put("afterKill", info.afterKill());
+        members.put("afterPowerCut", info.afterPowerCut());
+        StringJoiner object = new StringJoiner(",\n  ", "{\n  ", "\n}\n");
+        members.forEach((name, value) -> object.add(quote(name) + ": " + jsonValue(value)));
+        return object.toString();
+    }
+
+    private static String jsonValue(Object value) {
+        return value instanceof Number ? value.toString() : quote(value.toString());
+    }
+
+    // One flat object of numbers and strings: a JSON library would add more than these lines.
+    private static String quote(String text) {
+        StringBuilder quoted = new StringBuilder("\"");
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (c == '"' || c == '\\') {
+                quoted.append('\\').append(c);
+            } else if (c < ' ' || Character.isSurrogate(c)) {
+                quoted.append(String.format("\\u%04x", (int) c));
+            } else {
+                quoted.append(c);
+            }
+        }
+        return quoted.append('"').toString();
+    }
+
+    private static String shellWord(String text) {
+        return text.matches("[\\w@%+=:,./-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
+    }
+}

@@ -1,0 +1,203 @@
+package pmemblk.nbd.cli;
+
+import io.netty.channel.unix.DomainSocketAddress;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import pmemblk.nbd.export.Export;
+import pmemblk.nbd.export.Exports;
+import pmemblk.nbd.export.PoolExport;
+import pmemblk.nbd.server.NbdServer;
+import pmemblk.nbd.server.ServerOptions;
+import pmemblk.pool.BlockPool;
+import pmemblk.pool.PoolInfo;
+import pmemblk.pool.PoolNotFoundException;
+import pmemblk.pool.PoolOptions;
+
+/** Serves pools until SIGTERM or SIGINT. */
+@Command(
+        name = "serve",
+        description = {
+            "Serves pools, each as an export; the first one is the default export, too.",
+            "Prints the URI of every export at every address, once connections are accepted there."
+        },
+        footer = {
+            "  pmemblk-nbd serve --create 1G disk.pool",
+            "  pmemblk-nbd serve --listen [::1]:0 --unix nbd.sock a.pool data=b.pool"
+        })
+final class ServeCommand implements Callable<Integer> {
+    static final InetSocketAddress DEFAULT_ADDRESS =
+            new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 10809);
+
+    private static final Logger LOG = LoggerFactory.getLogger(ServeCommand.class);
+
+    /** Asked for with {@code --create}: what an absent pool is made like. */
+    static final class Creation {
+        @Option(
+                names = "--create",
+                required = true,
+                paramLabel = "SIZE",
+                converter = ByteSize.Converter.class,
+                description =
+                        "Make pools that are absent, of this size: a number with K, M, G or T.")
+        private long size;
+
+        @Option(
+                names = "--block-size",
+                defaultValue = Main.DEFAULT_BLOCK_SIZE,
+                paramLabel = "N",
+                converter = ByteSize.BlockSizeConverter.class,
+                description = "With --create: bytes that are written whole or not at all [4096].")
+        private int blockSize;
+    }
+
+    @Option(
+            names = "--listen",
+            paramLabel = "HOST:PORT",
+            converter = ListenAddress.class,
+            description = "Accept TCP connections there; port 0 is a free one [127.0.0.1:10809].")
+    private List<InetSocketAddress> tcp = new ArrayList<>();
+
+    @Option(
+            names = "--unix",
+            paramLabel = "PATH",
+            description = "Accept connections on a Unix socket there.")
+    private List<Path> unixSockets = new ArrayList<>();
+
+    @Option(names = "--read-only", description = "Let no client change anything.")
+    private boolean readOnly;
+
+    @ArgGroup(exclusive = false)
+    private @Nullable Creation creation;
+
+    @Parameters(
+            arity = "1..*",
+            paramLabel = "[NAME=]POOL",
+            converter = PoolArgument.Converter.class,
+            description = "A pool, and the name of its export [the file's, without extension].")
+    private List<PoolArgument> pools = new ArrayList<>();
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        LogConfiguration.showEvents();
+        if (tcp.isEmpty() && unixSockets.isEmpty()) {
+            tcp.add(DEFAULT_ADDRESS);
+        }
+        SequencedMap<String, Export> exports = new LinkedHashMap<>();
+        NbdServer server;
+        try {
+            for (PoolArgument argument : pools) {
+                add(argument, exports);
+            }
+            server = NbdServer.start(new ServerOptions(tcp, unixSockets), new Exports(exports));
+        } catch (IOException | RuntimeException failure) {
+            closeAll(exports.values()).forEach(failure::addSuppressed);
+            throw failure;
+        }
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(server, exports), "stop"));
+        announce(server, exports.sequencedKeySet());
+        new CountDownLatch(1).await(); // for the thread "stop", which ends the process
+        throw new AssertionError("the latch has nobody to open it");
+    }
+
+    private void add(PoolArgument argument, SequencedMap<String, Export> exports)
+            throws IOException {
+        String name = argument.exportName();
+        if (exports.containsKey(name)) {
+            throw new IOException(
+                    "two exports are named '" + name + "'; name one of them otherwise: NAME=POOL");
+        }
+        BlockPool pool = open(argument.pool());
+        exports.put(name, new PoolExport(pool));
+        PoolInfo info = pool.info();
+        LOG.info(
+                "export {}: {} on {}; survives kill -9: {}; survives a power cut: {}",
+                name,
+                info.path(),
+                info.medium(),
+                info.afterKill(),
+                info.afterPowerCut());
+    }
+
+    private BlockPool open(Path path) throws IOException {
+        PoolOptions options = PoolOptions.DEFAULT.withReadOnly(readOnly);
+        if (creation == null) {
+            return BlockPool.open(path, options);
+        }
+        if (readOnly) {
+            throw new IOException("--create and --read-only exclude each other; leave one out");
+        }
+        try {
+            return BlockPool.open(path, options);
+        } catch (PoolNotFoundException absent) {
+            LOG.info("{} is absent: making it", path);
+            return BlockPool.create(path, creation.blockSize, creation.size, FileMode.DEFAULT);
+        }
+    }
+
+    private static void announce(NbdServer server, Collection<String> names) {
+        for (SocketAddress address : server.addresses()) {
+            for (String name : names) {
+                System.out.println(
+                        switch (address) {
+                            case InetSocketAddress tcp -> NbdUri.tcp(tcp, name);
+                            case DomainSocketAddress unix ->
+                                    NbdUri.unix(Path.of(unix.path()), name);
+                            default -> throw new AssertionError("a listener at " + address);
+                        });
+            }
+        }
+        System.out.flush();
+    }
+
+    /**
+     * Answers what is in flight, then gives the pools back. Runs as a shutdown hook, the only
+     * supported way to learn of a signal. A virtual machine that ends by one exits with 128 + its
+     * number whatever its hooks do, hence the halt: nothing is left to do, and all went well.
+     */
+    private static void stop(NbdServer server, SequencedMap<String, Export> exports) {
+        LOG.info("stopping");
+        int status = 0;
+        try {
+            server.close();
+        } catch (RuntimeException failure) {
+            LOG.error("the server did not stop cleanly", failure);
+            status = Main.FAILED;
+        }
+        for (Exception failure : closeAll(exports.values())) {
+            LOG.error("an export was not closed cleanly: {}", failure.getMessage(), failure);
+            status = Main.FAILED;
+        }
+        LOG.info("stopped");
+        Runtime.getRuntime().halt(status);
+    }
+
+    /** Closes all of them, whatever happens, and returns what did. */
+    private static List<Exception> closeAll(Collection<Export> exports) {
+        List<Exception> failures = new ArrayList<>();
+        for (Export export : exports) {
+            try {
+                export.close();
+            } catch (IOException | RuntimeException failure) {
+                failures.add(failure);
+            }
+        }
+        return failures;
+    }
+}
