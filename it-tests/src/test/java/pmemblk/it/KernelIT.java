@@ -1,0 +1,131 @@
+package pmemblk.it;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.opentest4j.AssertionFailedError;
+
+/**
+ * The Linux kernel as the client: /dev/nbd0 in a guest, attached with 512-byte requests to a pool
+ * of 4096-byte blocks.
+ */
+class KernelIT {
+    private static final Duration LIMIT = Duration.ofMinutes(6);
+    private static final Duration POLL = Duration.ofMillis(100);
+
+    @TempDir(factory = Place.Tmpfs.class)
+    private Path directory = Path.of("");
+
+    /** Runs a script in a guest whose kernel may not complain, and returns what it printed. */
+    private String inGuest(String script) throws IOException, InterruptedException {
+        String output;
+        try (ServerProcess server = serve(0)) {
+            output =
+                    Command.of(guestCommand(server, "--strict", script))
+                            .within(LIMIT)
+                            .succeed()
+                            .output();
+        }
+        Pools.checkWithPmempool(pool());
+        return output;
+    }
+
+    private Path pool() {
+        return directory.resolve("vol.pool");
+    }
+
+    private ServerProcess serve(int port) throws IOException, InterruptedException {
+        return ServerProcess.start(1, "--create 400M --listen 127.0.0.1:" + port, pool());
+    }
+
+    private static String guestCommand(ServerProcess server, String options, String script) {
+        return "kernel/with-kernel-nbd --server 127.0.0.1:%d --export vol %s -- kernel/guest/%s"
+                .formatted(server.address().getPort(), options, script);
+    }
+
+    @Test
+    void ext4IsMadeWrittenTrimmedRemountedAndClean() throws Exception {
+        String output = inGuest("ext4-roundtrip.sh 80");
+
+        assertTrue(output.contains("files read back after fstrim"), output);
+    }
+
+    @Test
+    void xfsIsMadeWrittenTrimmedRemountedAndClean() throws Exception {
+        String output = inGuest("xfs-roundtrip.sh");
+
+        assertTrue(output.contains("files read back after fstrim"), output);
+    }
+
+    @Test
+    void discardZeroFlushAndFuaLeaveNeighboursAlone() throws Exception {
+        String output = inGuest("discard-zero.sh");
+
+        assertTrue(output.contains("logical_block_size:512"), output);
+        assertTrue(output.contains("write_cache:write back"), output);
+        assertTrue(output.contains("fua:1"), output);
+        assertTrue(output.contains("discarded blocks read as zeros"), output);
+        assertTrue(output.contains("neighbours intact"), output);
+    }
+
+    @Test
+    void fioVerifiesWhatItWroteThroughTheKernel() throws Exception {
+        String output = inGuest("fio-verify.sh 32 2");
+
+        assertTrue(output.contains("verified 32 MB"), output);
+    }
+
+    @Test
+    void mountedFilesystemSurvivesKillAndRestartOfTheServer() throws Exception {
+        Path output = directory.resolve("output");
+        int port;
+        Process guest;
+        try (ServerProcess server = serve(0)) {
+            port = server.address().getPort();
+            // The kernel sends a request again once it has waited for longer than the time-out.
+            List<String> command =
+                    Command.words(
+                            guestCommand(
+                                    server,
+                                    "--reconnect 60 --io-timeout 3",
+                                    "survive-restart.sh 10"));
+            guest =
+                    new ProcessBuilder(command)
+                            .redirectErrorStream(true)
+                            .redirectOutput(output.toFile())
+                            .start();
+            awaitLine(guest, output, "under way");
+            server.kill();
+        }
+        try (ServerProcess server = serve(port)) {
+            boolean ended = guest.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS);
+            guest.destroy();
+            String all = Files.readString(output) + server.log();
+            assertTrue(ended && guest.exitValue() == 0, all);
+            assertTrue(all.contains("reconnected"), all);
+            assertTrue(all.contains("blocks verified"), all);
+        }
+        Pools.checkWithPmempool(pool());
+    }
+
+    private static void awaitLine(Process guest, Path output, String line)
+            throws IOException, InterruptedException {
+        Instant deadline = Instant.now().plus(LIMIT);
+        while (!Files.readString(output).contains(line)) {
+            if (guest.waitFor(POLL.toMillis(), TimeUnit.MILLISECONDS)
+                    || Instant.now().isAfter(deadline)) {
+                guest.destroy();
+                throw new AssertionFailedError(
+                        "no line " + line + " came: " + Files.readString(output));
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package pmemblk.it;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.SplittableRandom;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Pools made and judged from outside. */
+final class Pools {
+    private static final int MANY_BYTES = 1 << 16;
+
+    private Pools() {}
+
+    /** A pool with room for some thousand blocks, or some hundred large ones. */
+    static Path create(Path directory, String name, int blockSize)
+            throws IOException, InterruptedException {
+        Path pool = directory.resolve(name);
+        String size = blockSize > 4096 ? "64M" : "17M";
+        Command.pmemblkNbd("create --size", size, "--block-size", blockSize, pool).succeed();
+        return pool;
+    }
+
+    /** Bytes of the disk that the pool is. */
+    static long diskSize(Path pool) throws IOException, InterruptedException {
+        String json = Command.pmemblkNbd("info --json", pool).succeed().output();
+        Matcher member = Pattern.compile("\"diskSize\": (\\d+)").matcher(json);
+        assertTrue(member.find(), json);
+        return Long.parseLong(member.group(1));
+    }
+
+    /** Fails unless PMDK's own tool finds the pool consistent. */
+    static void checkWithPmempool(Path pool) throws IOException, InterruptedException {
+        String output = Command.of("pmempool check -v", pool).succeed().output();
+        assertTrue(output.endsWith(": consistent\n"), output);
+    }
+
+    /** A file of random bytes. */
+    static Path randomFile(Path file, long size) throws IOException {
+        SplittableRandom random = new SplittableRandom(size);
+        byte[] bytes = new byte[MANY_BYTES];
+        try (OutputStream out = Files.newOutputStream(file)) {
+            for (long left = size; left > 0; left -= MANY_BYTES) {
+                random.nextBytes(bytes);
+                out.write(bytes, 0, (int) Math.min(left, MANY_BYTES));
+            }
+        }
+        return file;
+    }
+}

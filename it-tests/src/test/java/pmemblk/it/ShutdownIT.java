@@ -1,0 +1,56 @@
+package pmemblk.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.net.ConnectException;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A server that is asked to stop while clients write. */
+class ShutdownIT {
+    private static final int REPLIES = 500;
+
+    @Test
+    void sigtermUnderLoadAnswersFlushesUnlocksAndExitsWith0(
+            @TempDir(factory = Place.Disk.class) Path directory) throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+        VerifiedLoad load = new VerifiedLoad(4096, 1);
+
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            InetSocketAddress address = server.address();
+            load.run(address, "disk", REPLIES, server::terminate);
+            assertEquals(0, server.awaitEnd());
+            assertThrows(ConnectException.class, () -> new NbdConnection(address, "disk"));
+        }
+
+        Pools.checkWithPmempool(pool);
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            load.verify(server.address(), "disk");
+        }
+    }
+
+    @Test
+    void sigintUnderLoadExitsWith0AndRemovesTheSocket(
+            @TempDir(factory = Place.Tmpfs.class) Path directory) throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 520);
+        Path socket = directory.resolve("nbd.sock");
+        VerifiedLoad load = new VerifiedLoad(520, 2);
+
+        try (ServerProcess server =
+                ServerProcess.start(2, "--listen 127.0.0.1:0 --unix", socket, pool)) {
+            load.run(server.address(), "disk", REPLIES, server::interrupt);
+            assertEquals(0, server.awaitEnd());
+        }
+
+        assertFalse(Files.exists(socket));
+        Pools.checkWithPmempool(pool);
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            load.verify(server.address(), "disk");
+        }
+    }
+}
