@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import pmemblk.pool.btt.ArenaFailedException;
 import pmemblk.pool.btt.BlockTranslationTable;
 import pmemblk.pool.btt.BttSite;
@@ -15,7 +16,7 @@ import pmemblk.pool.media.Medium;
 
 /**
  * An open pmemblk pool: blocks of one size, numbered from 0, each of them read and written
- * atomically and durable, as its medium promises, when the call returns.
+ * atomically. Changes are durable when {@link Durability} says, as far as the medium goes.
  *
  * <p>The file is that of PMDK's libpmemblk, which can open it whenever it is not open here: both
  * lock it. Beside the library's calls on whole blocks there are calls on ranges of bytes, from 0 to
@@ -43,14 +44,28 @@ public final class BlockPool implements AutoCloseable {
     private final BlockTranslationTable table;
     private final int blockSize;
     private final long byteSize;
+    private final Durability durability;
     private final Operations operations = new Operations();
 
-    private BlockPool(Path path, PoolFiles files, BlockTranslationTable table, int blockSize) {
+    /** Where changes are accounted for that are not durable; null if all are. */
+    private final @Nullable HeldTableFile held;
+
+    private final CommitTimer timer;
+
+    private BlockPool(
+            Path path,
+            PoolFiles files,
+            BlockTranslationTable table,
+            PoolOptions options,
+            @Nullable HeldTableFile held) {
         this.path = path;
         this.files = files;
         this.table = table;
-        this.blockSize = blockSize;
+        this.blockSize = options.blockSize();
         this.byteSize = table.blockCount() * blockSize;
+        this.durability = options.durability();
+        this.held = held;
+        this.timer = new CommitTimer(table);
     }
 
     /**
@@ -63,7 +78,7 @@ public final class BlockPool implements AutoCloseable {
      */
     public static BlockPool create(Path path, int blockSize, long poolSize, int mode)
             throws IOException {
-        return opened(path, PoolMaker.make(path, blockSize, poolSize, mode), 0);
+        return opened(path, PoolMaker.make(path, blockSize, poolSize, mode), PoolOptions.DEFAULT);
     }
 
     /**
@@ -71,27 +86,36 @@ public final class BlockPool implements AutoCloseable {
      * interrupted. Opened for reading only, the file is left as it is.
      */
     public static BlockPool open(Path path, PoolOptions options) throws IOException {
-        return opened(path, PoolFiles.open(path, options.readOnly()), options.blockSize());
+        return opened(path, PoolFiles.open(path, options.readOnly()), options);
     }
 
-    private static BlockPool opened(Path path, PoolFiles files, int wantedBlockSize)
+    private static BlockPool opened(Path path, PoolFiles files, PoolOptions options)
             throws IOException {
+        HeldTableFile held = null;
         try {
-            PoolDescriptor descriptor = readDescriptor(path, files.medium(), wantedBlockSize);
+            PoolDescriptor descriptor = readDescriptor(path, files.medium(), options.blockSize());
+            int blockSize = descriptor.blockSize();
+            held = HeldTableFile.open(path, files, options);
             BttSite site =
                     new BttSite(
-                            files.medium(),
-                            TABLE_OFFSET,
-                            files.header().poolsetUuid(),
-                            descriptor.blockSize());
+                            files.medium(), TABLE_OFFSET, files.header().poolsetUuid(), blockSize);
             BlockTranslationTable table =
-                    BlockTranslationTable.open(site, descriptor.zeroed(), files.readOnly());
-            return new BlockPool(path, files, table, descriptor.blockSize());
+                    BlockTranslationTable.open(
+                            site,
+                            descriptor.zeroed(),
+                            files.readOnly(),
+                            held == null ? null : held.table());
+            BlockPool pool =
+                    new BlockPool(path, files, table, options.withBlockSize(blockSize), held);
+            if (pool.holdsWrites()) {
+                pool.timer.start();
+            }
+            return pool;
         } catch (CorruptBttException e) {
-            closeAfter(e, files.medium());
+            closeAfter(e, held, files.medium());
             throw new CorruptPoolException(path + ": " + e.getMessage());
         } catch (IOException | RuntimeException e) {
-            closeAfter(e, files.medium());
+            closeAfter(e, held, files.medium());
             throw e;
         }
     }
@@ -174,8 +198,16 @@ public final class BlockPool implements AutoCloseable {
         return files.medium().kind() == Medium.Kind.FILE;
     }
 
+    /** Whether changes wait for a flush to become durable. */
+    private boolean holdsWrites() {
+        return durability == Durability.ON_FLUSH
+                && files.medium().kind() == Medium.Kind.FILE
+                && !files.readOnly();
+    }
+
     public PoolInfo info() {
         Medium.Kind kind = files.medium().kind();
+        boolean all = kind == Medium.Kind.FILE && durability == Durability.EVERY_WRITE;
         return new PoolInfo(
                 path,
                 files.fileSize(),
@@ -187,7 +219,7 @@ public final class BlockPool implements AutoCloseable {
                 files.readOnly(),
                 kind.title(),
                 kind.afterKill(),
-                kind.afterPowerCut());
+                all ? "every replied write" : kind.afterPowerCut());
     }
 
     /**
@@ -238,6 +270,7 @@ public final class BlockPool implements AutoCloseable {
         beginChange();
         try {
             table.setError(block);
+            flushIfEveryWrite();
         } catch (IOException e) {
             throw named(e);
         } finally {
@@ -288,6 +321,7 @@ public final class BlockPool implements AutoCloseable {
                 writeInBlock((offset + done) / blockSize, from, bytes.asSlice(done, count));
                 done += count;
             }
+            flushIfEveryWrite();
         } catch (IOException e) {
             throw named(e);
         } finally {
@@ -315,6 +349,7 @@ public final class BlockPool implements AutoCloseable {
             zeroPart(offset, firstWhole);
             table.zero(firstWhole / blockSize, (endWhole - firstWhole) / blockSize);
             zeroPart(endWhole, end);
+            flushIfEveryWrite();
         } catch (IOException e) {
             throw named(e);
         } finally {
@@ -342,20 +377,47 @@ public final class BlockPool implements AutoCloseable {
         }
     }
 
-    /** Returns once every call that returned before is as durable as the medium makes it. */
-    public void flush() {
-        // Each change persists its last store before it returns: there is nothing left to do.
+    /**
+     * Returns once every change whose call returned before is as durable as the medium makes it.
+     */
+    public void flush() throws IOException {
         operations.begin();
-        operations.end();
+        try {
+            table.flush();
+        } catch (IOException e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+    }
+
+    private void flushIfEveryWrite() throws IOException {
+        if (durability == Durability.EVERY_WRITE) {
+            table.flush();
+        }
     }
 
     /**
-     * Closes the files and gives up their locks, once no call is under way; harmless if repeated.
+     * Makes all changes durable and closes the files, once no call is under way; harmless if
+     * repeated.
+     *
+     * @throws IOException if the changes could not be made durable; the files are closed then too
      */
     @Override
     public void close() throws IOException {
-        if (operations.close()) {
-            files.medium().close();
+        if (!operations.close()) {
+            return;
+        }
+        timer.stop();
+        try {
+            if (!files.readOnly()) {
+                table.flush();
+                if (held != null) {
+                    held.remove();
+                }
+            }
+        } finally {
+            closeAll(held, files.medium());
         }
     }
 
@@ -396,11 +458,21 @@ public final class BlockPool implements AutoCloseable {
         };
     }
 
-    private static void closeAfter(Throwable failure, Medium medium) {
+    private static void closeAfter(Throwable failure, @Nullable HeldTableFile held, Medium medium) {
         try {
-            medium.close();
+            closeAll(held, medium);
         } catch (IOException e) {
             failure.addSuppressed(e);
+        }
+    }
+
+    private static void closeAll(@Nullable HeldTableFile held, Medium medium) throws IOException {
+        try {
+            if (held != null) {
+                held.close();
+            }
+        } finally {
+            medium.close();
         }
     }
 }

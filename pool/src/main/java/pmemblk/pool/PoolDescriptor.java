@@ -10,12 +10,13 @@ import java.nio.ByteOrder;
  * <pre>
  *  0  bsize      block size
  *  4  is_zeroed  1 if bytes that nobody wrote are known to be zero
- *  8  scratch    libpmemblk's process state: ignored, and left alone
+ *  8  scratch    libpmemblk's process state; here the mark of a {@link HeldTableFile}
  * </pre>
  */
 record PoolDescriptor(int blockSize, boolean zeroed) {
     static final long OFFSET = 4096;
     static final int SIZE = 4096;
+    static final long SCRATCH = 8;
 
     private static final ValueLayout.OfInt U32 =
             ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);

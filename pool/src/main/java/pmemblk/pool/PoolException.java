@@ -13,6 +13,7 @@ public sealed class PoolException extends IOException
                 BlockSizeException,
                 BlockErrorException,
                 CorruptPoolException,
+                PoolChangedException,
                 ReadOnlyPoolException,
                 ArenaErrorException {
     private static final long serialVersionUID = 1;

@@ -24,11 +24,13 @@ import pmemblk.pool.media.PrivateMedium;
  * Opens and locks the file of a pool, or the parts of a pool set, and sees that their headers
  * belong together.
  *
+ * @param firstFile the path of the file, or of the first part
  * @param header the first file's
  * @param fileSize bytes of all the files
  * @param readOnly whether nothing may be changed, be it that the caller or the header says so
  */
-record PoolFiles(Medium medium, PoolHeader header, long fileSize, boolean readOnly) {
+record PoolFiles(
+        Path firstFile, Medium medium, PoolHeader header, long fileSize, boolean readOnly) {
     /** The smallest file that can be a part of a pool. */
     private static final long MIN_PART_SIZE = 2L << 20;
 
@@ -54,7 +56,11 @@ record PoolFiles(Medium medium, PoolHeader header, long fileSize, boolean readOn
                             : new JoinedMedium(media, set.singleHeader() ? 0 : PoolHeader.SIZE);
             boolean noChanges = readOnly || header.isReadOnly();
             return new PoolFiles(
-                    noChanges ? new PrivateMedium(whole) : whole, header, fileSize, noChanges);
+                    paths.get(0),
+                    noChanges ? new PrivateMedium(whole) : whole,
+                    header,
+                    fileSize,
+                    noChanges);
         } catch (IOException | RuntimeException e) {
             closeAll(media, e);
             throw e;

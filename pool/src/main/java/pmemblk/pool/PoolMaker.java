@@ -57,7 +57,7 @@ final class PoolMaker {
                 file.changeMode(mode);
             }
             file.syncWithName();
-            return new PoolFiles(medium, header, file.size(), false);
+            return new PoolFiles(path, medium, header, file.size(), false);
         } catch (IOException e) {
             abandon(medium, file, made, e);
             throw PoolFiles.translated(path, e);

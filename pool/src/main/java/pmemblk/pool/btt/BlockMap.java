@@ -7,7 +7,8 @@ import pmemblk.pool.media.Medium;
 
 /**
  * The map of one arena: for each premap block its {@link MapEntry}, and the locks under which
- * entries change.
+ * entries change. A write that is held back until the next commit shows here already, though its
+ * entry is stored later.
  *
  * <p>Reading an entry needs no lock. A lock covers a <em>line</em> of 16 entries, and is held from
  * reading the old entry until the new one is durable: then no two flog entries name the same old
@@ -22,6 +23,7 @@ final class BlockMap {
     private final Medium medium;
     private final long offset;
     private final int count;
+    private final HeldWrites held = new HeldWrites();
     private final Lock[] locks = new Lock[InfoBlock.NFREE];
 
     /**
@@ -40,8 +42,19 @@ final class BlockMap {
         return count;
     }
 
-    /** The entry as stored. */
+    /** The writes that are held back; changed under the locks of their entries. */
+    HeldWrites held() {
+        return held;
+    }
+
+    /** The entry as readers are to see it. */
     int get(int premapLba) throws IOException {
+        HeldWrite write = held.get(premapLba);
+        return write == null ? stored(premapLba) : MapEntry.normal(write.postmapLba());
+    }
+
+    /** The entry as stored. */
+    int stored(int premapLba) throws IOException {
         return medium.load(entryOffset(premapLba));
     }
 

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pmemblk.pool.media.Medium;
 
 /**
  * The arenas of a pool in a row, and the lanes that writers of all of them share.
@@ -23,10 +24,10 @@ public final class BlockTranslationTable {
     private final long blockCount;
     private final int blockSize;
     private final int laneCount;
-    private final Lanes lanes;
+    private final WritePath path;
 
     private BlockTranslationTable(
-            List<BttArena> arenas, long blockCount, int blockSize, int laneCount) {
+            List<BttArena> arenas, long blockCount, int blockSize, int laneCount, WritePath path) {
         this.arenas = arenas.toArray(BttArena[]::new);
         this.firstLbas = new long[arenas.size()];
         long first = 0;
@@ -37,7 +38,7 @@ public final class BlockTranslationTable {
         this.blockCount = blockCount;
         this.blockSize = blockSize;
         this.laneCount = laneCount;
-        this.lanes = new Lanes(laneCount);
+        this.path = path;
     }
 
     /**
@@ -55,28 +56,92 @@ public final class BlockTranslationTable {
      *
      * @param site where the table lies
      * @param zeroed whether bytes that nobody wrote are known to be zero
+     * @param held the writes that a killed process left behind, and where to leave those to come;
+     *     null if there is no such place
      * @throws CorruptBttException if what lies there is not sound
      */
-    public static BlockTranslationTable open(BttSite site, boolean zeroed, boolean readOnly)
+    public static BlockTranslationTable open(
+            BttSite site, boolean zeroed, boolean readOnly, @Nullable HeldTable held)
             throws IOException {
+        return open(site, zeroed, readOnly, held, GroupCommit::new);
+    }
+
+    /** What makes the write path of an ordinary file; crash tests make broken ones. */
+    interface GroupCommitMaker {
+        GroupCommit make(Medium medium, int laneCount, Lanes lanes, @Nullable HeldTable held);
+    }
+
+    static BlockTranslationTable open(
+            BttSite site,
+            boolean zeroed,
+            boolean readOnly,
+            @Nullable HeldTable held,
+            GroupCommitMaker maker)
+            throws IOException {
+        Medium medium = site.medium();
+        if (!readOnly) {
+            // What a killed process wrote is seen, but not durable: recovery must not build on it.
+            medium.persist(0, medium.size());
+        }
         List<InfoBlock> infos = InfoBlocks.read(site, !readOnly);
         if (infos.isEmpty() && !readOnly) {
             infos = Layout.write(site, zeroed);
         }
         int laneCount =
                 infos.stream().mapToInt(InfoBlock::nfree).reduce(InfoBlock.NFREE, Math::min);
+        Lanes lanes = new Lanes(laneCount);
+        WritePath path =
+                medium.kind() == Medium.Kind.FILE
+                        ? maker.make(medium, laneCount, lanes, held)
+                        : new InPlace(medium, lanes);
         List<BttArena> arenas = new ArrayList<>();
         long base = site.base();
         for (InfoBlock info : infos) {
-            String name = "arena " + arenas.size();
-            arenas.add(new BttArena(site.medium(), name, base, info, laneCount));
+            arenas.add(new BttArena(medium, arenas.size(), base, info, laneCount, path));
             base += info.nextOffset();
+        }
+        if (held != null) {
+            replay(held, arenas, laneCount, readOnly ? null : path);
         }
         long blockCount =
                 infos.isEmpty()
                         ? Geometry.blockCount(site.rawSize(), site.blockSize())
                         : infos.stream().mapToLong(InfoBlock::externalNlba).sum();
-        return new BlockTranslationTable(arenas, blockCount, site.blockSize(), laneCount);
+        return new BlockTranslationTable(arenas, blockCount, site.blockSize(), laneCount, path);
+    }
+
+    /**
+     * Takes over the writes that a killed process held: of each block the latest, unless its commit
+     * had come as far as the map.
+     *
+     * @param path commits them; null only shows them, on a medium that keeps stores to itself
+     */
+    private static void replay(
+            HeldTable table, List<BttArena> arenas, int laneCount, @Nullable WritePath path)
+            throws IOException {
+        for (HeldTable.Entry entry : table.latest(laneCount)) {
+            BttArena arena = entry.arenaOf(arenas);
+            if (arena.map().stored(entry.premapLba()) == MapEntry.normal(entry.postmapLba())) {
+                continue;
+            }
+            if (arena.flog().freeBlock(entry.lane()) != entry.postmapLba()) {
+                throw new CorruptBttException(
+                        "the flog of lane %d has free block %d, a held write lies in %d"
+                                .formatted(
+                                        entry.lane(),
+                                        arena.flog().freeBlock(entry.lane()),
+                                        entry.postmapLba()));
+            }
+            if (path instanceof GroupCommit commit) {
+                commit.adopt(arena, entry);
+            } else {
+                arena.map().set(entry.premapLba(), MapEntry.normal(entry.postmapLba()));
+            }
+        }
+        if (path != null) {
+            path.flush();
+            table.clear();
+        }
     }
 
     public long blockCount() {
@@ -122,12 +187,7 @@ public final class BlockTranslationTable {
     /** Replaces a block with {@code source}, a whole one. */
     public void write(long lba, MemorySegment source) throws IOException {
         int arena = arenaOf(lba);
-        int lane = lanes.take();
-        try {
-            arenas[arena].write(lane, premapLba(arena, lba), source);
-        } finally {
-            lanes.give(lane);
-        }
+        arenas[arena].write(premapLba(arena, lba), source);
     }
 
     /**
@@ -137,14 +197,11 @@ public final class BlockTranslationTable {
      */
     public void edit(long lba, int offset, MemorySegment source) throws IOException {
         int arena = arenaOf(lba);
-        int lane = lanes.take();
         try (Arena memory = Arena.ofConfined()) {
             MemorySegment scratch = memory.allocate(blockSize);
-            if (!arenas[arena].edit(lane, premapLba(arena, lba), offset, source, scratch)) {
+            if (!arenas[arena].edit(premapLba(arena, lba), offset, source, scratch)) {
                 throw new ErrorBlockException(lba);
             }
-        } finally {
-            lanes.give(lane);
         }
     }
 
@@ -169,6 +226,11 @@ public final class BlockTranslationTable {
     public void setError(long lba) throws IOException {
         int arena = arenaOf(lba);
         arenas[arena].setError(premapLba(arena, lba));
+    }
+
+    /** Returns once every change that returned before is durable, as far as the medium goes. */
+    public void flush() throws IOException {
+        path.flush();
     }
 
     private int arenaOf(long lba) {

@@ -9,16 +9,17 @@ import pmemblk.pool.media.Medium;
 /**
  * One arena: reads, writes and zeroes its blocks, each of them atomically.
  *
- * <p>Blocks are numbered as premap LBAs here, below {@link #blockCount}. Thread-safe; a lane passed
- * in belongs to the caller. Once a swap has failed half-way, or where the medium says that the
- * arena is in error, all changes are refused with an {@link ArenaFailedException} and reads go on:
- * what is true of the interrupted block is for recovery to find out at the next open.
+ * <p>Blocks are numbered as premap LBAs here, below {@link #blockCount}. Thread-safe. Once a swap
+ * has failed half-way, or where the medium says that the arena is in error, all changes are refused
+ * with an {@link ArenaFailedException} and reads go on: what is true of the interrupted block is
+ * for recovery to find out at the next open.
  */
 final class BttArena {
     private static final int EDIT_LOCK_COUNT = 64;
 
     private final Medium medium;
-    private final String name;
+    private final int index;
+    private final WritePath path;
     private final InfoBlock info;
     private final long dataOffset;
     private final BlockMap map;
@@ -37,10 +38,11 @@ final class BttArena {
      * @param laneCount at most its nfree
      * @throws CorruptBttException if the flog makes no sense
      */
-    BttArena(Medium medium, String name, long base, InfoBlock info, int laneCount)
+    BttArena(Medium medium, int index, long base, InfoBlock info, int laneCount, WritePath path)
             throws IOException {
         this.medium = medium;
-        this.name = name;
+        this.index = index;
+        this.path = path;
         this.info = info;
         this.dataOffset = base + info.dataOffset();
         this.map = new BlockMap(medium, base + info.mapOffset(), info.externalNlba());
@@ -56,8 +58,21 @@ final class BttArena {
         }
     }
 
+    /** Which of the table's arenas this is, from 0. */
+    int index() {
+        return index;
+    }
+
     int blockCount() {
         return info.externalNlba();
+    }
+
+    BlockMap map() {
+        return map;
+    }
+
+    Flog flog() {
+        return flog;
     }
 
     /** Why changes are refused, or null if they are not. */
@@ -100,15 +115,30 @@ final class BttArena {
     }
 
     /** Replaces a block, whatever its state; {@code source} is a whole one. */
-    void write(int lane, int premapLba, MemorySegment source) throws IOException {
+    void write(int premapLba, MemorySegment source) throws IOException {
         refuseIfFailed();
-        int free = fillFreeBlock(lane, source);
-        Lock lock = map.lock(premapLba);
-        lock.lock();
+        int lane = path.takeLane();
+        boolean done = true;
         try {
-            swap(lane, premapLba, map.get(premapLba), free);
+            int free = fillFreeBlock(lane, source);
+            Lock lock = map.lock(premapLba);
+            lock.lock();
+            try {
+                done = swap(lane, premapLba, free);
+            } finally {
+                lock.unlock();
+            }
         } finally {
-            lock.unlock();
+            if (done) {
+                giveLane(lane);
+            }
+        }
+    }
+
+    /** Gives a lane back, unless the arena failed: then nobody knows what its pair says. */
+    private void giveLane(int lane) {
+        if (failure == null) {
+            path.giveLane(lane);
         }
     }
 
@@ -120,32 +150,45 @@ final class BttArena {
      * @param scratch native memory of a block's size
      * @return false if the block is in the error state, with nothing changed
      */
-    boolean edit(int lane, int premapLba, int offset, MemorySegment source, MemorySegment scratch)
+    boolean edit(int premapLba, int offset, MemorySegment source, MemorySegment scratch)
             throws IOException {
         refuseIfFailed();
-        readers.awaitUnread(flog.freeBlock(lane));
-        // Edits of one block take turns, else each would undo the reading of all others.
-        synchronized (editLocks[premapLba % EDIT_LOCK_COUNT]) {
-            while (true) {
-                int entry = map.get(premapLba);
-                if (MapEntry.isError(entry)) {
-                    return false;
-                }
-                if (tryEdit(lane, premapLba, entry, offset, source, scratch)) {
-                    return true;
-                }
+        int lane = path.takeLane();
+        Edit outcome = Edit.FAILED;
+        try {
+            readers.awaitUnread(flog.freeBlock(lane));
+            // Edits of one block take turns, else each would undo the reading of all others.
+            synchronized (editLocks[premapLba % EDIT_LOCK_COUNT]) {
+                do {
+                    outcome = tryEdit(lane, premapLba, offset, source, scratch);
+                } while (outcome == Edit.OVERTAKEN);
+            }
+        } finally {
+            if (outcome != Edit.HELD) {
+                giveLane(lane);
             }
         }
+        return outcome != Edit.ERROR_BLOCK;
     }
 
-    private boolean tryEdit(
-            int lane,
-            int premapLba,
-            int entry,
-            int offset,
-            MemorySegment source,
-            MemorySegment scratch)
+    /** What became of an attempt to edit a block. */
+    private enum Edit {
+        DONE,
+        /** Done, and the lane is held. */
+        HELD,
+        /** The block changed meanwhile. */
+        OVERTAKEN,
+        ERROR_BLOCK,
+        FAILED
+    }
+
+    private Edit tryEdit(
+            int lane, int premapLba, int offset, MemorySegment source, MemorySegment scratch)
             throws IOException {
+        int entry = map.get(premapLba);
+        if (MapEntry.isError(entry)) {
+            return Edit.ERROR_BLOCK;
+        }
         if (!MapEntry.isNormal(entry)) {
             scratch.fill((byte) 0);
             return swapEdited(lane, premapLba, entry, offset, source, scratch);
@@ -154,7 +197,7 @@ final class BttArena {
         int slot = readers.enter(MapEntry.postmapLba(entry));
         try {
             if (map.get(premapLba) != entry) {
-                return false;
+                return Edit.OVERTAKEN;
             }
             medium.read(old, scratch);
             return swapEdited(lane, premapLba, entry, offset, source, scratch);
@@ -163,7 +206,7 @@ final class BttArena {
         }
     }
 
-    private boolean swapEdited(
+    private Edit swapEdited(
             int lane,
             int premapLba,
             int entry,
@@ -177,10 +220,9 @@ final class BttArena {
         lock.lock();
         try {
             if (map.get(premapLba) != entry) {
-                return false;
+                return Edit.OVERTAKEN;
             }
-            swap(lane, premapLba, entry, free);
-            return true;
+            return swap(lane, premapLba, free) ? Edit.DONE : Edit.HELD;
         } finally {
             lock.unlock();
         }
@@ -191,66 +233,76 @@ final class BttArena {
         readers.awaitUnread(free);
         long offset = dataOffset + (long) free * info.internalLbaSize();
         medium.write(offset, source);
-        medium.persist(offset, source.byteSize());
+        path.dataWritten(offset, source.byteSize());
         return free;
     }
 
-    /** Makes {@code free}, which is durable, the block that the map names; under the map's lock. */
-    private void swap(int lane, int premapLba, int entry, int free) throws IOException {
-        postmapOffset(premapLba, MapEntry.explicit(entry, premapLba));
+    /** Makes {@code free} the block's content, under the map's lock; true if the lane is done. */
+    private boolean swap(int lane, int premapLba, int free) throws IOException {
+        postmapOffset(premapLba, MapEntry.explicit(map.stored(premapLba), premapLba));
         refuseIfFailed();
         try {
-            int newEntry = MapEntry.normal(free);
-            flog.log(lane, premapLba, MapEntry.explicit(entry, premapLba), newEntry);
-            map.set(premapLba, newEntry);
-            map.persist(premapLba, 1);
+            return path.swap(this, lane, premapLba, free);
         } catch (IOException | RuntimeException | Error e) {
             failure = refusal("a write of its block " + premapLba + " failed half-way", e);
             throw e;
         }
     }
 
-    /** Makes blocks read as zeroes; one store a block, one persist for up to 4096 of them. */
+    /** Makes blocks read as zeroes, by one store each. */
     void zero(int firstPremapLba, int count) throws IOException {
         for (int done = 0; done < count; ) {
             int first = firstPremapLba + done;
             int rangeCount = BlockMap.rangeFrom(first, count - done);
-            zeroRange(first, rangeCount);
-            done += rangeCount;
+            done += zeroRange(first, rangeCount);
         }
     }
 
-    private void zeroRange(int first, int count) throws IOException {
+    /** Zeroes a range, or the part of it before a block that is being committed. */
+    private int zeroRange(int first, int count) throws IOException {
+        int done = 0;
         map.lockRange(first, count);
         try {
             refuseIfFailed();
             boolean changed = false;
-            for (int lba = first; lba < first + count; lba++) {
-                int entry = map.get(lba);
-                if (!MapEntry.readsAsZeroes(entry)) {
-                    map.set(lba, MapEntry.zero(entry));
-                    changed = true;
+            while (done < count && path.mayStore(this, first + done)) {
+                int entry = map.stored(first + done);
+                boolean zeroes = MapEntry.readsAsZeroes(entry);
+                if (!zeroes) {
+                    map.set(first + done, MapEntry.zero(entry));
                 }
+                changed |= !zeroes || map.held().get(first + done) != null;
+                done++;
             }
             if (changed) {
-                map.persist(first, count);
+                path.stored(this, first, done);
             }
         } finally {
             map.unlockRange(first, count);
         }
+        if (done < count) {
+            path.flush();
+        }
+        return done;
     }
 
     /** Puts a block into the error state, in which it cannot be read until it is written. */
     void setError(int premapLba) throws IOException {
         Lock lock = map.lock(premapLba);
-        lock.lock();
-        try {
-            refuseIfFailed();
-            int entry = MapEntry.explicit(map.get(premapLba), premapLba);
-            map.set(premapLba, MapEntry.error(entry));
-            map.persist(premapLba, 1);
-        } finally {
-            lock.unlock();
+        while (true) {
+            lock.lock();
+            try {
+                refuseIfFailed();
+                if (path.mayStore(this, premapLba)) {
+                    int entry = MapEntry.explicit(map.stored(premapLba), premapLba);
+                    map.set(premapLba, MapEntry.error(entry));
+                    path.stored(this, premapLba, 1);
+                    return;
+                }
+            } finally {
+                lock.unlock();
+            }
+            path.flush();
         }
     }
 
@@ -262,7 +314,7 @@ final class BttArena {
     }
 
     private ArenaFailedException refusal(String reason, @Nullable Throwable cause) {
-        return new ArenaFailedException(name + " takes no changes: " + reason, cause);
+        return new ArenaFailedException("arena " + index + " takes no changes: " + reason, cause);
     }
 
     /** Where the block of an entry lies on the medium; the medium is not trusted to name one. */
@@ -270,8 +322,8 @@ final class BttArena {
         int postmapLba = MapEntry.postmapLba(entry);
         if (postmapLba >= info.internalNlba()) {
             throw new IOException(
-                    "%s: map entry of block %d names block %d, there are %d"
-                            .formatted(name, premapLba, postmapLba, info.internalNlba()));
+                    "arena %d: map entry of block %d names block %d, there are %d"
+                            .formatted(index, premapLba, postmapLba, info.internalNlba()));
         }
         return dataOffset + (long) postmapLba * info.internalLbaSize();
     }

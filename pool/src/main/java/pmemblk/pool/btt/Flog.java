@@ -178,17 +178,41 @@ final class Flog {
      * @param oldMap the entry to be replaced, {@linkplain MapEntry#explicit explicit}
      */
     void log(int lane, int premapLba, int oldMap, int newMap) throws IOException {
-        Lane state = lanes[lane];
-        int slot = state.currentSlot ^ 1;
-        int seq = next(state.seq);
-        long slotOffset = offset + lane * PAIR_STRIDE + slot * SLOT_SIZE;
+        long slotOffset = idleSlot(lane);
         medium.storeLong(slotOffset, word(premapLba, oldMap));
         medium.persist(slotOffset, Long.BYTES);
         // The slot turns current in one aligned 8-byte store: a power cut sees all of it or none.
-        medium.storeLong(slotOffset + NEW_MAP, word(newMap, seq));
+        medium.storeLong(slotOffset + NEW_MAP, word(newMap, next(lanes[lane].seq)));
         medium.persist(slotOffset + NEW_MAP, Long.BYTES);
-        state.currentSlot = slot;
-        state.seq = seq;
+        turn(lane, oldMap);
+    }
+
+    /**
+     * Logs one swap that is durable after the next sync: for media that keep the 512 bytes of a
+     * sector together, and so a slot.
+     */
+    void logUnsynced(int lane, int premapLba, int oldMap, int newMap) throws IOException {
+        long slotOffset = idleSlot(lane);
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment slot = memory.allocate(SLOT_SIZE, Long.BYTES);
+            slot.set(WORD, 0, premapLba);
+            slot.set(WORD, 4, oldMap);
+            slot.set(WORD, 8, newMap);
+            slot.set(WORD, 12, next(lanes[lane].seq));
+            medium.write(slotOffset, slot);
+        }
+        turn(lane, oldMap);
+    }
+
+    private long idleSlot(int lane) {
+        return offset + lane * PAIR_STRIDE + (lanes[lane].currentSlot ^ 1) * SLOT_SIZE;
+    }
+
+    /** The idle slot has become the current one, and the old block the lane's free block. */
+    private void turn(int lane, int oldMap) {
+        Lane state = lanes[lane];
+        state.currentSlot ^= 1;
+        state.seq = next(state.seq);
         state.freeBlock = MapEntry.postmapLba(oldMap);
     }
 

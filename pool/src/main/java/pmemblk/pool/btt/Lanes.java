@@ -21,8 +21,24 @@ final class Lanes {
         }
     }
 
+    /** Takes an idle lane; waits until there is one. */
     int take() {
         idleCount.acquireUninterruptibly();
+        return takeAny();
+    }
+
+    /** Takes an idle lane, or returns -1 if there is none. */
+    int tryTake() {
+        return idleCount.tryAcquire() ? takeAny() : -1;
+    }
+
+    /** Takes this lane, which is idle, while nobody else takes any. */
+    void take(int lane) {
+        idleCount.acquireUninterruptibly();
+        idle.getAndAdd(lane / Long.SIZE, -(1L << lane));
+    }
+
+    private int takeAny() {
         // The permit stands for a lane that is idle or about to be marked so.
         for (int i = 0; ; i = (i + 1) % idle.length()) {
             for (long lanes = idle.get(i); lanes != 0; lanes = idle.get(i)) {

@@ -17,8 +17,8 @@ public interface Medium extends AutoCloseable {
     enum Kind {
         /** Persistent memory, mapped: cache lines are written back at each step. */
         DAX("persistent memory (DAX)", "every replied write", "every replied write"),
-        /** A file on a disk: synced at each step. */
-        FILE("ordinary file", "every replied write", "every replied write"),
+        /** A file on a disk: synced when a flush asks for it. */
+        FILE("ordinary file", "every replied write", "every flushed write, and no torn block"),
         /** A file in main memory: stores in order, nothing to sync. */
         TMPFS("tmpfs (volatile memory)", "every replied write", "nothing");
 

@@ -1,0 +1,67 @@
+package pmemblk.pool;
+
+import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pmemblk.pool.btt.BlockTranslationTable;
+
+/** Flushes a table every second, so that no more than that is lost to a power cut. */
+final class CommitTimer {
+    private static final Logger LOG = LoggerFactory.getLogger(CommitTimer.class);
+    private static final long PERIOD_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+    private final BlockTranslationTable table;
+    private final Thread thread;
+
+    /** Guarded by this object's monitor. */
+    private boolean stopped;
+
+    CommitTimer(BlockTranslationTable table) {
+        this.table = table;
+        this.thread = Thread.ofPlatform().daemon().name("pmemblk-commit").unstarted(this::run);
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    private void run() {
+        try {
+            while (waitUnlessStopped()) {
+                table.flush();
+            }
+        } catch (IOException e) {
+            LOG.error("held writes can no longer be made durable: {}", e.getMessage());
+        } catch (InterruptedException e) {
+            LOG.error("the commit timer was interrupted; writes are held until the next flush");
+        }
+    }
+
+    private synchronized boolean waitUnlessStopped() throws InterruptedException {
+        long end = System.nanoTime() + PERIOD_NANOS;
+        for (long left = PERIOD_NANOS; !stopped && left > 0; left = end - System.nanoTime()) {
+            TimeUnit.NANOSECONDS.timedWait(this, left);
+        }
+        return !stopped;
+    }
+
+    /** Stops; returns once no flush of the timer is under way. */
+    void stop() {
+        synchronized (this) {
+            stopped = true;
+            notifyAll();
+        }
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,240 @@
+package pmemblk.pool.btt;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+import pmemblk.pool.media.Medium;
+
+/**
+ * The write path of ordinary files: many writes, two syncs.
+ *
+ * <p>A write fills its lane's free block and is held there: readers find it, the medium's flog and
+ * map do not name it. A commit makes all held writes durable together:
+ *
+ * <ol>
+ *   <li>freeze the batch: writes that come later take other lanes, even those of the same blocks;
+ *   <li>sync: the data of the batch, and every map entry stored before;
+ *   <li>log all swaps;
+ *   <li>sync: from here on recovery finishes them;
+ *   <li>store the map entries, and let the lanes go.
+ * </ol>
+ *
+ * <p>The entries become durable with the first sync of the next commit, before any lane's slot is
+ * written again. Nothing is stored before all that it depends on is durable, since the kernel may
+ * write back any page at any time.
+ *
+ * <p>A {@link HeldTable}, if there is one, lets the held writes outlive the process. After a failed
+ * sync nothing is tried again: what the kernel dropped it would report as written.
+ */
+class GroupCommit implements WritePath {
+    private final Medium medium;
+    private final Lanes lanes;
+    private final @Nullable HeldTable table;
+
+    /** The held writes by lane; an element changes under the lock of the write's map entry. */
+    private final AtomicReferenceArray<@Nullable HeldWrite> writes;
+
+    private final AtomicLong lastSeq;
+    private final AtomicLong commitsAsked = new AtomicLong();
+    private final Lock commitLock = new ReentrantLock();
+
+    /** The last commit asked for that is done; guarded by {@link #commitLock}. */
+    private long commitsDone;
+
+    /** Whether map entries were stored since the last first sync, or are about to be. */
+    private volatile boolean entriesStored;
+
+    /** Why nothing can be made durable any more; set once, under {@link #commitLock}. */
+    private volatile @Nullable Throwable failure;
+
+    GroupCommit(Medium medium, int laneCount, Lanes lanes, @Nullable HeldTable table) {
+        this.medium = medium;
+        this.lanes = lanes;
+        this.table = table;
+        this.writes = new AtomicReferenceArray<>(laneCount);
+        this.lastSeq = new AtomicLong();
+    }
+
+    @Override
+    public int takeLane() throws IOException {
+        int lane = lanes.tryTake();
+        while (lane < 0) {
+            flush();
+            lane = lanes.tryTake();
+        }
+        return lane;
+    }
+
+    @Override
+    public void giveLane(int lane) {
+        lanes.give(lane);
+    }
+
+    @Override
+    public void dataWritten(long offset, long length) {}
+
+    @Override
+    public boolean swap(BttArena arena, int lane, int premapLba, int postmapLba)
+            throws IOException {
+        requireDurable();
+        HeldWrite earlier = arena.map().held().get(premapLba);
+        HeldWrite write = new HeldWrite(arena, premapLba, lane, postmapLba, earlier);
+        if (table != null) {
+            table.put(lane, lastSeq.incrementAndGet(), arena.index(), premapLba, postmapLba);
+        }
+        arena.map().held().put(write);
+        writes.set(lane, write);
+        if (earlier != null && !earlier.isFrozen()) {
+            replaced(earlier);
+        }
+        return false;
+    }
+
+    /**
+     * Lets go of a write that a later one of its block replaced: logged both, recovery would leak a
+     * block. (Overridden where a crash test shows that.)
+     */
+    void replaced(HeldWrite earlier) throws IOException {
+        release(earlier);
+    }
+
+    /** Takes over a write that the table had at the last kill; before the arena is in use. */
+    void adopt(BttArena arena, HeldTable.Entry entry) {
+        lanes.take(entry.lane());
+        HeldWrite write =
+                new HeldWrite(arena, entry.premapLba(), entry.lane(), entry.postmapLba(), null);
+        arena.map().held().put(write);
+        writes.set(entry.lane(), write);
+        lastSeq.set(Math.max(lastSeq.get(), entry.seq()));
+    }
+
+    @Override
+    public boolean mayStore(BttArena arena, int premapLba) {
+        HeldWrite write = arena.map().held().get(premapLba);
+        return write == null || !write.isCommitting();
+    }
+
+    @Override
+    public void stored(BttArena arena, int firstPremapLba, int count) throws IOException {
+        entriesStored = true;
+        requireDurable();
+        for (int lba = firstPremapLba; lba < firstPremapLba + count; lba++) {
+            HeldWrite write = arena.map().held().get(lba);
+            if (write != null) {
+                arena.map().held().remove(write);
+                release(write);
+            }
+        }
+    }
+
+    /** Lets go of a write, under the lock of its map entry. */
+    private void release(HeldWrite write) throws IOException {
+        if (table != null) {
+            table.clear(write.lane());
+        }
+        writes.set(write.lane(), null);
+        lanes.give(write.lane());
+    }
+
+    /** Callers at the same time share a commit: the first that begins after all their writes. */
+    @Override
+    public void flush() throws IOException {
+        long asked = commitsAsked.incrementAndGet();
+        commitLock.lock();
+        try {
+            requireDurable();
+            if (commitsDone < asked) {
+                long covered = commitsAsked.get();
+                commit();
+                commitsDone = covered;
+            }
+        } finally {
+            commitLock.unlock();
+        }
+    }
+
+    private void commit() throws IOException {
+        try {
+            List<HeldWrite> batch = freeze();
+            if (batch.isEmpty() && !entriesStored) {
+                return;
+            }
+            entriesStored = false;
+            sync();
+            if (batch.isEmpty()) {
+                return;
+            }
+            for (HeldWrite write : batch) {
+                log(write);
+            }
+            sync();
+            for (HeldWrite write : batch) {
+                publish(write);
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            failure = e;
+            throw e;
+        }
+    }
+
+    private List<HeldWrite> freeze() {
+        List<HeldWrite> batch = new ArrayList<>();
+        for (int lane = 0; lane < writes.length(); lane++) {
+            HeldWrite write = writes.get(lane);
+            if (write == null) {
+                continue;
+            }
+            Lock lock = write.arena().map().lock(write.premapLba());
+            lock.lock();
+            try {
+                // It may have been released since, by a later write of its block.
+                if (writes.get(lane) == write) {
+                    write.freeze(true);
+                    batch.add(write);
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+        return batch;
+    }
+
+    private void log(HeldWrite write) throws IOException {
+        int premapLba = write.premapLba();
+        // Durable since the first sync, and unchanged since the freeze.
+        int entry = MapEntry.explicit(write.arena().map().stored(premapLba), premapLba);
+        write.arena()
+                .flog()
+                .logUnsynced(write.lane(), premapLba, entry, MapEntry.normal(write.postmapLba()));
+    }
+
+    private void publish(HeldWrite write) throws IOException {
+        BlockMap map = write.arena().map();
+        Lock lock = map.lock(write.premapLba());
+        lock.lock();
+        try {
+            map.set(write.premapLba(), MapEntry.normal(write.postmapLba()));
+            map.held().remove(write);
+            write.freeze(false);
+            release(write);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void sync() throws IOException {
+        medium.persist(0, medium.size());
+    }
+
+    private void requireDurable() throws IOException {
+        Throwable cause = failure;
+        if (cause != null) {
+            throw new IOException("takes no changes since a commit failed: " + cause, cause);
+        }
+    }
+}

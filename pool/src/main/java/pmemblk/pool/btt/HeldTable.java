@@ -1,0 +1,128 @@
+package pmemblk.pool.btt;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pmemblk.pool.media.Medium;
+
+/**
+ * The held writes where a killed process leaves them behind: a table in memory that outlives the
+ * process but not the machine, as their data in the page cache does.
+ *
+ * <pre>
+ * slot of lane k at slots offset + 32 k:
+ *   0  seq       8 bytes; 0 in an empty slot; of two writes of a block the higher is the later one
+ *   8  premap    4 bytes
+ *  12  postmap   4 bytes: the block that holds the data
+ *  16  arena     4 bytes
+ * </pre>
+ *
+ * <p>A slot is filled by one store of its seq after all else, and emptied by one. Its lane's owner
+ * does either, under the lock of the write's map entry.
+ */
+public final class HeldTable {
+    private static final long SLOT_STRIDE = 32;
+    private static final long PREMAP = 8;
+    private static final long ARENA = 16;
+
+    private final Medium medium;
+    private final long slotsOffset;
+
+    /**
+     * A table for {@code laneCount} lanes.
+     *
+     * @param medium ordered memory, such as tmpfs
+     * @param slotsOffset where slot 0 lies on it, in bytes
+     */
+    public HeldTable(Medium medium, long slotsOffset) {
+        this.medium = medium;
+        this.slotsOffset = slotsOffset;
+    }
+
+    /** The bytes that the slots take. */
+    public static long size() {
+        return InfoBlock.NFREE * SLOT_STRIDE;
+    }
+
+    /** A slot that is not empty. */
+    record Entry(int lane, long seq, int arena, int premapLba, int postmapLba) {
+
+        BttArena arenaOf(List<BttArena> arenas) throws CorruptBttException {
+            if (arena < 0
+                    || arena >= arenas.size()
+                    || premapLba < 0
+                    || premapLba >= arenas.get(arena).blockCount()) {
+                throw new CorruptBttException(
+                        "a held write names block %d of arena %d, which there is not"
+                                .formatted(premapLba, arena));
+            }
+            return arenas.get(arena);
+        }
+    }
+
+    void put(int lane, long seq, int arena, int premapLba, int postmapLba) throws IOException {
+        long slot = slotsOffset + lane * SLOT_STRIDE;
+        medium.storeLong(
+                slot + PREMAP, Integer.toUnsignedLong(premapLba) | (long) postmapLba << 32);
+        medium.storeLong(slot + ARENA, arena);
+        medium.storeLong(slot, seq);
+    }
+
+    void clear(int lane) throws IOException {
+        medium.storeLong(slotsOffset + lane * SLOT_STRIDE, 0);
+    }
+
+    /** What a lane's slot holds, or null if it is empty. */
+    @Nullable Entry get(int lane) throws IOException {
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment slot = memory.allocate(SLOT_STRIDE, Long.BYTES);
+            medium.read(slotsOffset + lane * SLOT_STRIDE, slot);
+            ValueLayout.OfInt word = ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
+            long seq = slot.get(ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN), 0);
+            return seq == 0
+                    ? null
+                    : new Entry(
+                            lane,
+                            seq,
+                            slot.get(word, ARENA),
+                            slot.get(word, PREMAP),
+                            slot.get(word, PREMAP + 4));
+        }
+    }
+
+    /** The latest entry of each block. */
+    List<Entry> latest(int laneCount) throws IOException {
+        Map<Long, Entry> latest = new HashMap<>();
+        for (int lane = 0; lane < laneCount; lane++) {
+            Entry entry = get(lane);
+            if (entry != null) {
+                long block = (long) entry.arena << 32 | entry.premapLba;
+                latest.merge(block, entry, (a, b) -> a.seq > b.seq ? a : b);
+            }
+        }
+        return List.copyOf(latest.values());
+    }
+
+    /** Empties all slots. */
+    void clear() throws IOException {
+        for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
+            clear(lane);
+        }
+    }
+
+    /** Whether no write is held. */
+    public boolean isEmpty() throws IOException {
+        for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
+            if (get(lane) != null) {
+                return false;
+            }
+        }
+        return true;
+    }
+}

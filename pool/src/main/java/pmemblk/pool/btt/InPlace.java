@@ -1,0 +1,57 @@
+package pmemblk.pool.btt;
+
+import java.io.IOException;
+import pmemblk.pool.media.Medium;
+
+/**
+ * The write path of memory: each step is made durable before the next, which there costs a few
+ * cache lines or nothing.
+ */
+final class InPlace implements WritePath {
+    private final Medium medium;
+    private final Lanes lanes;
+
+    InPlace(Medium medium, Lanes lanes) {
+        this.medium = medium;
+        this.lanes = lanes;
+    }
+
+    @Override
+    public int takeLane() {
+        return lanes.take();
+    }
+
+    @Override
+    public void giveLane(int lane) {
+        lanes.give(lane);
+    }
+
+    @Override
+    public void dataWritten(long offset, long length) throws IOException {
+        medium.persist(offset, length);
+    }
+
+    @Override
+    public boolean swap(BttArena arena, int lane, int premapLba, int postmapLba)
+            throws IOException {
+        BlockMap map = arena.map();
+        int entry = MapEntry.explicit(map.stored(premapLba), premapLba);
+        arena.flog().log(lane, premapLba, entry, MapEntry.normal(postmapLba));
+        map.set(premapLba, MapEntry.normal(postmapLba));
+        map.persist(premapLba, 1);
+        return true;
+    }
+
+    @Override
+    public boolean mayStore(BttArena arena, int premapLba) {
+        return true;
+    }
+
+    @Override
+    public void stored(BttArena arena, int firstPremapLba, int count) throws IOException {
+        arena.map().persist(firstPremapLba, count);
+    }
+
+    @Override
+    public void flush() {}
+}

@@ -1,0 +1,44 @@
+package pmemblk.pool.btt;
+
+import java.io.IOException;
+
+/**
+ * How a free block that has been filled becomes what its block holds: {@link InPlace} step by step,
+ * or with many others in a {@link GroupCommit}. Thread-safe.
+ */
+interface WritePath {
+
+    /** Takes an idle lane; waits until there is one. */
+    int takeLane() throws IOException;
+
+    /**
+     * Makes the data that a filled free block needs to survive durable, as far as this path wants
+     * that before {@link #swap}.
+     */
+    void dataWritten(long offset, long length) throws IOException;
+
+    /**
+     * Makes a filled free block the one that readers find; the caller holds the map entry's lock.
+     *
+     * @return whether the lane is done with; if not, this path gives it back in time
+     */
+    boolean swap(BttArena arena, int lane, int premapLba, int postmapLba) throws IOException;
+
+    /** Gives back a lane that was taken and not used, or is done with. */
+    void giveLane(int lane);
+
+    /**
+     * Whether the entry of a block may be stored now, the caller holding its lock. If not, a commit
+     * is logging the block: unlock, {@link #flush}, and try again.
+     */
+    boolean mayStore(BttArena arena, int premapLba);
+
+    /**
+     * Follows the storing of entries, of which none is durable yet: forgets a write that was held
+     * for one of these blocks. The caller holds the locks.
+     */
+    void stored(BttArena arena, int firstPremapLba, int count) throws IOException;
+
+    /** Returns once all that returned before is durable. */
+    void flush() throws IOException;
+}

@@ -1,0 +1,388 @@
+package pmemblk.pool.btt;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.UUID;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A table on a {@link CrashMedium}, and what is known of its blocks: what a client was told, what
+ * it may find after a power cut, and what after a kill.
+ *
+ * <p>A block has two sectors, each filled with the block's number and a stamp that no other write
+ * has; its value is the pair of stamps, so that a torn block, another's block and a stale one all
+ * show as values that the block may not have.
+ */
+class CrashModel {
+    static final int BLOCK_SIZE = 2 * CrashMedium.SECTOR;
+    static final long ZERO = 0;
+    static final long ERROR = -1;
+
+    /** A value that no block may have: torn within a sector, or another block's. */
+    private static final long FOREIGN = -2;
+
+    private static final long BASE = 8192;
+    private static final UUID PARENT = new UUID(1, 2);
+
+    final int blockCount;
+    private final InfoBlock info;
+    private final BlockTranslationTable.GroupCommitMaker maker;
+    private final Counts counts;
+
+    CrashMedium medium;
+    CrashMedium tableMedium = new CrashMedium(HeldTable.size());
+    private BlockTranslationTable table;
+    private int lastStamp;
+
+    /** The value that each block has for a client. */
+    private final long[] current;
+
+    /** The values that each block may have after a power cut: the durable one, and all since. */
+    private final List<List<Long>> possible = new ArrayList<>();
+
+    /** The block that is being changed, or -1, and the value that it is to have. */
+    private int changing = -1;
+
+    private long changingTo;
+    private boolean opening;
+    private boolean lostPower;
+
+    /** What was tried, in all models that share it. */
+    static final class Counts {
+        long powerCuts;
+        long kills;
+    }
+
+    /** A crash left something that no client may find. */
+    static final class Violation extends AssertionError {
+        private static final long serialVersionUID = 1;
+
+        Violation(String message) {
+            super(message);
+        }
+    }
+
+    CrashModel(
+            int blockCount,
+            int laneCount,
+            Counts counts,
+            BlockTranslationTable.GroupCommitMaker maker,
+            MediumMaker mediumMaker)
+            throws IOException {
+        this.blockCount = blockCount;
+        this.counts = counts;
+        this.maker = maker;
+        this.info = info(blockCount, laneCount);
+        this.current = new long[blockCount];
+        for (int i = 0; i < blockCount; i++) {
+            possible.add(new ArrayList<>(List.of(ZERO)));
+        }
+        this.medium = mediumMaker.make(BASE + Geometry.MIN_ARENA_SIZE, this);
+        format();
+        this.table = open(medium, tableMedium, maker);
+    }
+
+    interface MediumMaker {
+        CrashMedium make(long size, CrashModel model);
+    }
+
+    private static InfoBlock info(int blockCount, int laneCount) {
+        int internal = blockCount + laneCount;
+        long mapOffset = 4096 + roundUp((long) internal * BLOCK_SIZE);
+        long flogOffset = mapOffset + 4096;
+        return new InfoBlock(
+                new UUID(3, 4),
+                PARENT,
+                false,
+                BLOCK_SIZE,
+                blockCount,
+                BLOCK_SIZE,
+                internal,
+                laneCount,
+                0,
+                4096,
+                mapOffset,
+                flogOffset,
+                Geometry.MIN_ARENA_SIZE - InfoBlock.SIZE);
+    }
+
+    private static long roundUp(long value) {
+        return (value + 4095) / 4096 * 4096;
+    }
+
+    private void format() {
+        MemorySegment block = MemorySegment.ofArray(new long[(int) InfoBlock.SIZE / 8]);
+        info.write(block);
+        medium.write(BASE, block);
+        medium.write(BASE + info.infoOffset(), block);
+        MemorySegment flog = MemorySegment.ofArray(new long[info.nfree() * 8]);
+        Flog.format(flog, info);
+        medium.write(flogOffset(), flog);
+        medium.sync();
+    }
+
+    long mapOffset() {
+        return BASE + info.mapOffset();
+    }
+
+    long flogOffset() {
+        return BASE + info.flogOffset();
+    }
+
+    private static BlockTranslationTable open(
+            CrashMedium medium,
+            @Nullable CrashMedium tableMedium,
+            BlockTranslationTable.GroupCommitMaker maker)
+            throws IOException {
+        BttSite site = new BttSite(medium, BASE, PARENT, BLOCK_SIZE);
+        HeldTable held = tableMedium == null ? null : new HeldTable(tableMedium, 0);
+        return BlockTranslationTable.open(site, true, false, held, maker);
+    }
+
+    // What a client does. Each returns once the server would have replied.
+
+    void write(int block) {
+        long stamp = ++lastStamp;
+        change(block, stamp << 32 | stamp, () -> table.write(block, sectors(block, stamp, 2)));
+    }
+
+    /** Writes one of a block's two sectors. */
+    void edit(int block, int half) {
+        if (current[block] == ERROR) {
+            return;
+        }
+        long stamp = ++lastStamp;
+        long kept = current[block] & (half == 0 ? 0xffff_ffffL : 0xffff_ffffL << 32);
+        long value = kept | (half == 0 ? stamp << 32 : stamp);
+        int offset = half * CrashMedium.SECTOR;
+        change(block, value, () -> table.edit(block, offset, sectors(block, stamp, 1)));
+    }
+
+    void zero(int block) {
+        change(block, ZERO, () -> table.zero(block, 1));
+    }
+
+    void setError(int block) {
+        change(block, ERROR, () -> table.setError(block));
+    }
+
+    void flush() {
+        flush(IntStream.range(0, blockCount).toArray());
+    }
+
+    void writeWithFua(int block) {
+        write(block);
+        flush(block);
+    }
+
+    /** Flushes; these blocks have then lost the values that they had before their present ones. */
+    private void flush(int... blocks) {
+        int[] covered = IntStream.of(blocks).map(block -> possible.get(block).size() - 1).toArray();
+        run(table::flush);
+        for (int i = 0; i < blocks.length; i++) {
+            possible.get(blocks[i]).subList(0, covered[i]).clear();
+        }
+    }
+
+    /** The machine loses power, and comes back with this image of the medium. */
+    void losePower(CrashMedium image) {
+        medium = image;
+        tableMedium = new CrashMedium(HeldTable.size());
+        lostPower = true;
+    }
+
+    /** The process was killed, maybe in the middle of a change, and another one opens the pool. */
+    void restart() {
+        opening = true;
+        try {
+            run(() -> table = open(medium, tableMedium, maker));
+        } finally {
+            opening = false;
+        }
+        if (!lostPower) {
+            verifyRunning();
+        }
+        for (int block = 0; block < blockCount; block++) {
+            long value = valueOf(table, block);
+            if (lostPower) {
+                requirePossible(block, value);
+                possible.get(block).clear();
+            }
+            possible.get(block).add(value);
+            current[block] = value;
+        }
+        changing = -1;
+        lostPower = false;
+    }
+
+    /** Whether a process is opening the pool, for media that behave oddly then. */
+    boolean isOpening() {
+        return opening;
+    }
+
+    /** The blocks that have a held write. */
+    List<Integer> heldBlocks() {
+        HeldTable held = new HeldTable(tableMedium, 0);
+        try {
+            List<Integer> blocks = new ArrayList<>();
+            for (int lane = 0; lane < info.nfree(); lane++) {
+                HeldTable.Entry entry = held.get(lane);
+                if (entry != null) {
+                    blocks.add(entry.premapLba());
+                }
+            }
+            return blocks;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    boolean isChanging(int block) {
+        return block == changing;
+    }
+
+    boolean hasIdleLane() {
+        return heldBlocks().size() < info.nfree();
+    }
+
+    private void change(int block, long value, Step step) {
+        int outer = changing;
+        long outerTo = changingTo;
+        changing = block;
+        changingTo = value;
+        possible.get(block).add(value);
+        run(step);
+        current[block] = value;
+        changing = outer;
+        changingTo = outerTo;
+    }
+
+    interface Step {
+        void run() throws IOException;
+    }
+
+    private static void run(Step step) {
+        try {
+            step.run();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    // What must hold.
+
+    /** The running process gives each block the value that clients were told of. */
+    void verifyRunning() {
+        for (int block = 0; block < blockCount; block++) {
+            long value = valueOf(table, block);
+            boolean changed = block == changing && value == changingTo;
+            if (value != current[block] && !changed) {
+                throw new Violation(
+                        "block %d reads %s, expected %s"
+                                .formatted(block, show(value), show(current[block])));
+            }
+        }
+    }
+
+    /** Every image that a power cut could leave now, or {@code limit} of them, recovers. */
+    void verifyPowerCuts(int newestSector, int limit, SplittableRandom random) {
+        long count = medium.imageCount(newestSector);
+        for (long i = 0; i < Math.min(count, limit); i++) {
+            long number = count <= limit ? i : random.nextLong(count);
+            counts.powerCuts++;
+            CrashMedium image = medium.image(newestSector, number);
+            BlockTranslationTable recovered = reopened(image, null);
+            for (int block = 0; block < blockCount; block++) {
+                requirePossible(block, valueOf(recovered, block));
+            }
+            requireOwners(image);
+        }
+    }
+
+    /** A kill now loses nothing that was replied. */
+    void verifyKill() {
+        counts.kills++;
+        CrashMedium pages = medium.afterKill();
+        BlockTranslationTable restarted = reopened(pages, tableMedium.afterKill());
+        for (int block = 0; block < blockCount; block++) {
+            long value = valueOf(restarted, block);
+            boolean changed = block == changing && value == changingTo;
+            if (value != current[block] && !changed) {
+                throw new Violation(
+                        "after a kill block %d is %s, replied was %s"
+                                .formatted(block, show(value), show(current[block])));
+            }
+        }
+        requireOwners(pages);
+    }
+
+    private static BlockTranslationTable reopened(
+            CrashMedium pages, @Nullable CrashMedium tableMedium) {
+        try {
+            return open(pages, tableMedium, GroupCommit::new);
+        } catch (IOException e) {
+            throw new Violation("does not open: " + e.getMessage());
+        }
+    }
+
+    private void requirePossible(int block, long value) {
+        if (!possible.get(block).contains(value)) {
+            throw new Violation(
+                    "after a power cut block %d is %s, possible are %s"
+                            .formatted(
+                                    block,
+                                    show(value),
+                                    possible.get(block).stream().map(CrashModel::show).toList()));
+        }
+    }
+
+    private static void requireOwners(CrashMedium pages) {
+        try {
+            List<String> damage = BttCheck.run(new BttSite(pages, BASE, PARENT, BLOCK_SIZE));
+            if (!damage.isEmpty()) {
+                throw new Violation("check says " + damage);
+            }
+        } catch (IOException e) {
+            throw new Violation("check fails: " + e.getMessage());
+        }
+    }
+
+    private static long valueOf(BlockTranslationTable table, int block) {
+        long[] bytes = new long[BLOCK_SIZE / Long.BYTES];
+        try {
+            table.read(block, 0, MemorySegment.ofArray(bytes));
+        } catch (ErrorBlockException e) {
+            return ERROR;
+        } catch (IOException e) {
+            throw new Violation("block %d cannot be read: %s".formatted(block, e.getMessage()));
+        }
+        int half = bytes.length / 2;
+        for (int i = 0; i < bytes.length; i++) {
+            long expected = bytes[i < half ? 0 : half];
+            boolean own = bytes[i] == 0 || bytes[i] >>> 32 == block + 1;
+            if (bytes[i] != expected || !own) {
+                return FOREIGN;
+            }
+        }
+        return bytes[0] << 32 | (bytes[half] & 0xffff_ffffL);
+    }
+
+    private static MemorySegment sectors(int block, long stamp, int count) {
+        long[] words = new long[count * CrashMedium.SECTOR / Long.BYTES];
+        Arrays.fill(words, (long) (block + 1) << 32 | stamp);
+        return MemorySegment.ofArray(words);
+    }
+
+    private static String show(long value) {
+        if (value == FOREIGN) {
+            return "foreign";
+        }
+        return value == ERROR ? "error" : (value >>> 32) + "/" + (value & 0xffff_ffffL);
+    }
+}

@@ -1,0 +1,343 @@
+package pmemblk.pool.btt;
+
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Cuts power and kills the process after every store of group commit, and looks at every file that
+ * this can leave behind.
+ */
+class CrashModelTest {
+    private static final int MAX_IMAGES = 4000;
+    private static final int OPERATIONS = 11;
+    private static final int BLOCKS = 3;
+    private static final int LANES = 2;
+    private static final int SEEDS = Integer.getInteger("crashmodel.seeds", 10_000);
+    private static final int LONG_TRACE = 200;
+
+    /** The process ends here; not an Error of the code under test. */
+    private static final class Killed extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        Killed() {
+            super(null, null, false, false);
+        }
+    }
+
+    @Test
+    void noTraceOfUpToFourOperationsLeavesAnythingTornForeignOrLost() {
+        AtomicLong powerCuts = new AtomicLong();
+        AtomicLong kills = new AtomicLong();
+        long traces = 0;
+        long begin = System.nanoTime();
+        for (int length = 1; length <= 4; length++) {
+            int n = length;
+            long count = Math.round(Math.pow(OPERATIONS, n));
+            traces += count;
+            LongStream.range(0, count)
+                    .parallel()
+                    .forEach(
+                            trace -> {
+                                CrashModel.Counts counts = new CrashModel.Counts();
+                                runTrace(trace, n, counts, GroupCommit::new, this::sound);
+                                powerCuts.addAndGet(counts.powerCuts);
+                                kills.addAndGet(counts.kills);
+                            });
+        }
+        System.Logger log = System.getLogger("crash model");
+        log.log(
+                System.Logger.Level.INFO,
+                "{0} traces, {1} power cuts, {2} kills, {3} s",
+                traces,
+                powerCuts,
+                kills,
+                (System.nanoTime() - begin) / 1_000_000_000);
+        assertTrue(powerCuts.get() > 100_000, "too few images: " + powerCuts);
+    }
+
+    @Test
+    void longTracesWithCrashesAnywhereLeaveNothingTornForeignOrLost() {
+        AtomicLong powerCuts = new AtomicLong();
+        AtomicLong kills = new AtomicLong();
+        long begin = System.nanoTime();
+        IntStream.range(0, SEEDS)
+                .parallel()
+                .forEach(
+                        seed -> {
+                            CrashModel.Counts counts = new CrashModel.Counts();
+                            runLongTrace(seed, counts);
+                            powerCuts.addAndGet(counts.powerCuts);
+                            kills.addAndGet(counts.kills);
+                        });
+        System.getLogger("crash model")
+                .log(
+                        System.Logger.Level.INFO,
+                        "{0} seeds, {1} power cuts, {2} kills, {3} s",
+                        SEEDS,
+                        powerCuts,
+                        kills,
+                        (System.nanoTime() - begin) / 1_000_000_000);
+        assertTrue(powerCuts.get() > 100L * SEEDS, "too few images: " + powerCuts);
+    }
+
+    @Test
+    void catchesFlogBeforeDataIsDurable() {
+        requireCaught(
+                GroupCommit::new,
+                (size, model) ->
+                        new CrashMedium(size) {
+                            @Override
+                            void sync() {
+                                if (model.isOpening() || flogIsDirty(this, model)) {
+                                    super.sync();
+                                }
+                            }
+                        });
+    }
+
+    @Test
+    void catchesMapStoredWithFlog() {
+        requireCaught(
+                GroupCommit::new,
+                (size, model) ->
+                        new CrashMedium(size) {
+                            @Override
+                            public void write(long offset, MemorySegment source) {
+                                super.write(offset, source);
+                                if (source.byteSize() == 16) {
+                                    store(
+                                            model.mapOffset() + 4L * word(source, 0),
+                                            word(source, 8));
+                                }
+                            }
+                        });
+    }
+
+    @Test
+    void catchesTwoLanesForOneBlock() {
+        requireCaught(
+                (medium, laneCount, lanes, held) ->
+                        new GroupCommit(medium, laneCount, lanes, held) {
+                            @Override
+                            void replaced(HeldWrite earlier) {}
+                        },
+                this::sound);
+    }
+
+    @Test
+    void catchesOpeningWithoutSync() {
+        requireCaught(
+                GroupCommit::new,
+                (size, model) ->
+                        new CrashMedium(size) {
+                            private boolean opened;
+
+                            @Override
+                            void sync() {
+                                // The first sync of an open is the one before recovery.
+                                if (model.isOpening() && !opened) {
+                                    opened = true;
+                                    return;
+                                }
+                                opened = model.isOpening();
+                                super.sync();
+                            }
+                        });
+    }
+
+    @Test
+    void catchesSlotReusedBeforeItsMapEntryIsDurable() {
+        requireCaught(
+                GroupCommit::new,
+                (size, model) ->
+                        new CrashMedium(size) {
+                            @Override
+                            void sync() {
+                                if (model.isOpening() || flogIsDirty(this, model)) {
+                                    super.sync();
+                                } else {
+                                    syncAllBut(model.mapOffset(), model.mapOffset() + SECTOR);
+                                }
+                            }
+                        });
+    }
+
+    private void requireCaught(
+            BlockTranslationTable.GroupCommitMaker maker, CrashModel.MediumMaker medium) {
+        assertThrows(
+                CrashModel.Violation.class,
+                () -> {
+                    for (int length = 1; length <= 5; length++) {
+                        long count = Math.round(Math.pow(OPERATIONS, length));
+                        for (long trace = 0; trace < count; trace++) {
+                            runTrace(trace, length, new CrashModel.Counts(), maker, medium);
+                        }
+                    }
+                });
+    }
+
+    private CrashMedium sound(long size, CrashModel model) {
+        return new CrashMedium(size);
+    }
+
+    private static boolean flogIsDirty(CrashMedium medium, CrashModel model) {
+        return medium.isDirty(model.flogOffset(), model.flogOffset() + CrashMedium.SECTOR);
+    }
+
+    private static int word(MemorySegment bytes, long offset) {
+        return bytes.get(ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), offset);
+    }
+
+    /** Runs a trace, given as a number to base 11, and crashes everywhere in its last operation. */
+    private static void runTrace(
+            long trace,
+            int length,
+            CrashModel.Counts counts,
+            BlockTranslationTable.GroupCommitMaker maker,
+            CrashModel.MediumMaker mediumMaker) {
+        try {
+            CrashModel model = new CrashModel(BLOCKS, LANES, counts, maker, mediumMaker);
+            SplittableRandom random = new SplittableRandom(trace);
+            long rest = trace;
+            for (int i = 0; i < length; i++) {
+                if (i == length - 1) {
+                    model.medium.listen(
+                            sector -> {
+                                model.verifyPowerCuts(sector, MAX_IMAGES, random);
+                                model.verifyKill();
+                            });
+                    model.tableMedium.listen(sector -> model.verifyKill());
+                }
+                apply(model, (int) (rest % OPERATIONS));
+                rest /= OPERATIONS;
+            }
+            model.verifyPowerCuts(-1, MAX_IMAGES, random);
+            model.verifyKill();
+            model.verifyRunning();
+        } catch (CrashModel.Violation | IOException e) {
+            throw violation("trace %d of length %d".formatted(trace, length), e);
+        }
+    }
+
+    private static void apply(CrashModel model, int operation) {
+        int block = operation % BLOCKS;
+        switch (operation / BLOCKS) {
+            case 0 -> model.write(block);
+            case 1 -> model.writeWithFua(block);
+            case 2 -> model.zero(block);
+            default -> {
+                if (operation == OPERATIONS - 1) {
+                    model.restart();
+                } else {
+                    model.flush();
+                }
+            }
+        }
+    }
+
+    private static CrashModel.Violation violation(String where, Throwable e) {
+        CrashModel.Violation violation = new CrashModel.Violation(where + ": " + e.getMessage());
+        violation.initCause(e);
+        return violation;
+    }
+
+    /** Changes of all kinds, some of them during commits, with kills and power cuts anywhere. */
+    private void runLongTrace(int seed, CrashModel.Counts counts) {
+        SplittableRandom random = new SplittableRandom(seed);
+        int step = 0;
+        try {
+            CrashModel model = new CrashModel(4, 3, counts, GroupCommit::new, this::sound);
+            listen(model, random);
+            for (step = 0; step < LONG_TRACE; step++) {
+                try {
+                    applyAny(model, random);
+                } catch (Killed e) {
+                    recover(model, random);
+                }
+                model.verifyRunning();
+            }
+        } catch (CrashModel.Violation | IOException e) {
+            throw violation("seed %d, step %d".formatted(seed, step), e);
+        }
+    }
+
+    /** Restarts after a kill or a power cut, and again where that is interrupted by one. */
+    private static void recover(CrashModel model, SplittableRandom random) {
+        while (true) {
+            try {
+                if (random.nextInt(3) == 0) {
+                    model.losePower(model.medium.anyImage(random));
+                    listen(model, random);
+                }
+                model.restart();
+                return;
+            } catch (Killed e) {
+                // The double crash: the next round recovers from it.
+            }
+        }
+    }
+
+    private static void listen(CrashModel model, SplittableRandom random) {
+        model.medium.listen(
+                new CrashMedium.Listener() {
+                    @Override
+                    public void stored(int sector) {
+                        if (random.nextInt(200) == 0) {
+                            throw new Killed();
+                        }
+                        if (!model.isOpening()) {
+                            model.verifyPowerCuts(sector, 1, random);
+                        }
+                    }
+
+                    @Override
+                    public void syncing() {
+                        if (!model.isOpening() && random.nextInt(2) == 0) {
+                            changeDuringCommit(model, random);
+                        }
+                    }
+                });
+    }
+
+    /** A change that needs no commit of its own: one is under way. */
+    private static void changeDuringCommit(CrashModel model, SplittableRandom random) {
+        int block = random.nextInt(model.blockCount);
+        if (model.isChanging(block)) {
+            return;
+        }
+        if (random.nextInt(3) == 0) {
+            if (!model.heldBlocks().contains(block)) {
+                model.zero(block);
+            }
+        } else if (model.hasIdleLane()) {
+            if (random.nextBoolean()) {
+                model.write(block);
+            } else {
+                model.edit(block, random.nextInt(2));
+            }
+        }
+    }
+
+    private static void applyAny(CrashModel model, SplittableRandom random) {
+        int block = random.nextInt(model.blockCount);
+        switch (random.nextInt(12)) {
+            case 0, 1, 2 -> model.write(block);
+            case 3, 4 -> model.edit(block, random.nextInt(2));
+            case 5, 6 -> model.zero(block);
+            case 7 -> model.setError(block);
+            case 8 -> model.writeWithFua(block);
+            case 9, 10 -> model.flush();
+            default -> recover(model, random);
+        }
+    }
+}
