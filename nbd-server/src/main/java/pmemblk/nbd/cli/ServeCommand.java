@@ -18,14 +18,17 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.TypeConversionException;
 import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.export.PoolExport;
 import pmemblk.nbd.server.NbdServer;
 import pmemblk.nbd.server.ServerOptions;
 import pmemblk.pool.BlockPool;
+import pmemblk.pool.Durability;
 import pmemblk.pool.PoolInfo;
 import pmemblk.pool.PoolNotFoundException;
 import pmemblk.pool.PoolOptions;
@@ -83,6 +86,17 @@ final class ServeCommand implements Callable<Integer> {
     @Option(names = "--read-only", description = "Let no client change anything.")
     private boolean readOnly;
 
+    @Option(
+            names = "--durability",
+            paramLabel = "WHEN",
+            defaultValue = "on-flush",
+            converter = DurabilityConverter.class,
+            description = {
+                "When a write to an ordinary file is durable: on-flush, with the client's next"
+                        + " flush or a second later, or every-write, before its reply [on-flush]."
+            })
+    private Durability durability = Durability.ON_FLUSH;
+
     @ArgGroup(exclusive = false)
     private @Nullable Creation creation;
 
@@ -92,6 +106,20 @@ final class ServeCommand implements Callable<Integer> {
             converter = PoolArgument.Converter.class,
             description = "A pool, and the name of its export [the file's, without extension].")
     private List<PoolArgument> pools = new ArrayList<>();
+
+    /** Takes the values of {@code --durability} as they are spelt on the command line. */
+    static final class DurabilityConverter implements ITypeConverter<Durability> {
+        @Override
+        public Durability convert(String value) {
+            return switch (value) {
+                case "on-flush" -> Durability.ON_FLUSH;
+                case "every-write" -> Durability.EVERY_WRITE;
+                default ->
+                        throw new TypeConversionException(
+                                "expected on-flush or every-write, found '" + value + "'");
+            };
+        }
+    }
 
     @Override
     public Integer call() throws IOException, InterruptedException {
@@ -136,7 +164,7 @@ final class ServeCommand implements Callable<Integer> {
     }
 
     private BlockPool open(Path path) throws IOException {
-        PoolOptions options = PoolOptions.DEFAULT.withReadOnly(readOnly);
+        PoolOptions options = PoolOptions.DEFAULT.withReadOnly(readOnly).withDurability(durability);
         if (creation == null) {
             return BlockPool.open(path, options);
         }
@@ -147,7 +175,8 @@ final class ServeCommand implements Callable<Integer> {
             return BlockPool.open(path, options);
         } catch (PoolNotFoundException absent) {
             LOG.info("{} is absent: making it", path);
-            return BlockPool.create(path, creation.blockSize, creation.size, FileMode.DEFAULT);
+            BlockPool.create(path, creation.blockSize, creation.size, FileMode.DEFAULT).close();
+            return BlockPool.open(path, options);
         }
     }
 

@@ -82,6 +82,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext ctx) {
         takeRequests(ctx);
+        flush(ctx);
     }
 
     /** Takes requests until there is no whole one, or something says to wait. */
