@@ -98,7 +98,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             }
         } catch (ProtocolException e) {
             LOG.debug("hanging up on {}: {}", ctx.channel().remoteAddress(), e.getMessage());
-            ctx.close();
+            end(ctx);
         } finally {
             parsing = false;
         }
