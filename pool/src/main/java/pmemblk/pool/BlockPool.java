@@ -271,7 +271,7 @@ public final class BlockPool implements AutoCloseable {
         try {
             table.setError(block);
             flushIfEveryWrite();
-        } catch (IOException e) {
+        } catch (IOException | InternalError e) {
             throw named(e);
         } finally {
             operations.end();
@@ -295,7 +295,7 @@ public final class BlockPool implements AutoCloseable {
                 table.read((offset + done) / blockSize, from, bytes.asSlice(done, count));
                 done += count;
             }
-        } catch (IOException e) {
+        } catch (IOException | InternalError e) {
             throw named(e);
         } finally {
             operations.end();
@@ -322,7 +322,7 @@ public final class BlockPool implements AutoCloseable {
                 done += count;
             }
             flushIfEveryWrite();
-        } catch (IOException e) {
+        } catch (IOException | InternalError e) {
             throw named(e);
         } finally {
             operations.end();
@@ -350,7 +350,7 @@ public final class BlockPool implements AutoCloseable {
             table.zero(firstWhole / blockSize, (endWhole - firstWhole) / blockSize);
             zeroPart(endWhole, end);
             flushIfEveryWrite();
-        } catch (IOException e) {
+        } catch (IOException | InternalError e) {
             throw named(e);
         } finally {
             operations.end();
@@ -384,7 +384,7 @@ public final class BlockPool implements AutoCloseable {
         operations.begin();
         try {
             table.flush();
-        } catch (IOException e) {
+        } catch (IOException | InternalError e) {
             throw named(e);
         } finally {
             operations.end();
@@ -444,7 +444,7 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /** A failure with the name of the pool and what to do about it. */
-    private IOException named(IOException failure) {
+    private IOException named(Throwable failure) {
         return switch (failure) {
             case ErrorBlockException e ->
                     new BlockErrorException(
@@ -454,7 +454,14 @@ public final class BlockPool implements AutoCloseable {
             case ArenaFailedException e ->
                     new ArenaErrorException(
                             "%s: %s; stop, and check the pool".formatted(path, e.getMessage()));
-            default -> failure;
+            case IOException e -> e;
+            // Thrown for a mapped page, and somewhere above the access to it.
+            default ->
+                    new IOException(
+                            path
+                                    + ": a page cannot be had; the file was cut short, or has a"
+                                    + " hole that its full file system cannot fill",
+                            failure);
         };
     }
 

@@ -32,11 +32,7 @@ final class DaxMedium extends MappedMedium {
     }
 
     @Override
-    public void persist(long offset, long length) throws IOException {
-        try {
-            memory().asSlice(offset, length).force();
-        } catch (InternalError e) {
-            throw fault(e);
-        }
+    public void persist(long offset, long length) {
+        memory().asSlice(offset, length).force();
     }
 }

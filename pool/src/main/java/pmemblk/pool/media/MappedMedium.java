@@ -13,7 +13,9 @@ import java.nio.channels.FileChannel.MapMode;
  * A file mapped into memory, whose bytes are read and written by plain loads and stores.
  *
  * <p>Only for files whose pages never have to be fetched from a device: a fault on a cold page
- * holds up every thread of the JVM at its next safepoint.
+ * holds up every thread of the JVM at its next safepoint. A page that cannot be had, because the
+ * file was cut short or has a hole that its full file system cannot fill, is an {@link
+ * InternalError}, which the JVM may throw a few frames above the access.
  */
 abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMedium {
     private static final VarHandle INT =
@@ -42,62 +44,34 @@ abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMed
         return memory;
     }
 
-    final IOException fault(InternalError cause) {
-        return new IOException(
-                file.path()
-                        + ": a page cannot be had; the file was cut short, or has a hole that its"
-                        + " full file system cannot fill",
-                cause);
-    }
-
     @Override
     public final long size() {
         return memory.byteSize();
     }
 
     @Override
-    public final void read(long offset, MemorySegment target) throws IOException {
-        try {
-            MemorySegment.copy(memory, offset, target, 0, target.byteSize());
-        } catch (InternalError e) {
-            throw fault(e);
-        }
+    public final void read(long offset, MemorySegment target) {
+        MemorySegment.copy(memory, offset, target, 0, target.byteSize());
     }
 
     @Override
-    public final void write(long offset, MemorySegment source) throws IOException {
-        try {
-            MemorySegment.copy(source, 0, memory, offset, source.byteSize());
-        } catch (InternalError e) {
-            throw fault(e);
-        }
+    public final void write(long offset, MemorySegment source) {
+        MemorySegment.copy(source, 0, memory, offset, source.byteSize());
     }
 
     @Override
-    public final int load(long offset) throws IOException {
-        try {
-            return (int) INT.getAcquire(memory, offset);
-        } catch (InternalError e) {
-            throw fault(e);
-        }
+    public final int load(long offset) {
+        return (int) INT.getAcquire(memory, offset);
     }
 
     @Override
-    public final void store(long offset, int word) throws IOException {
-        try {
-            INT.setRelease(memory, offset, word);
-        } catch (InternalError e) {
-            throw fault(e);
-        }
+    public final void store(long offset, int word) {
+        INT.setRelease(memory, offset, word);
     }
 
     @Override
-    public final void storeLong(long offset, long word) throws IOException {
-        try {
-            LONG.setRelease(memory, offset, word);
-        } catch (InternalError e) {
-            throw fault(e);
-        }
+    public final void storeLong(long offset, long word) {
+        LONG.setRelease(memory, offset, word);
     }
 
     @Override

@@ -1,0 +1,198 @@
+package pmemblk.pool;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Many threads on few blocks. */
+@Timeout(120)
+class ThreadsTest {
+    private static final int BLOCK_SIZE = 4096;
+    private static final int BLOCKS = 4;
+    private static final int THREADS = 6;
+    private static final int ROUNDS = 3000;
+
+    @TempDir private Path folder;
+
+    private BlockPool open(boolean inMemory, Durability durability) throws IOException {
+        Path where = inMemory ? Files.createTempDirectory(Path.of("/dev/shm"), "threads") : folder;
+        where.toFile().deleteOnExit();
+        Path path = where.resolve("disk.pool");
+        path.toFile().deleteOnExit();
+        BlockPool.create(path, BLOCK_SIZE, 20 << 20, 0600).close();
+        return BlockPool.open(path, PoolOptions.DEFAULT.withDurability(durability));
+    }
+
+    private static void runAll(List<Callable<Void>> tasks) throws Exception {
+        try (ExecutorService threads = Executors.newFixedThreadPool(tasks.size())) {
+            for (Future<Void> done : threads.invokeAll(tasks)) {
+                done.get();
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
+    void aReadNeverMixesWrites(boolean inMemory, Durability durability) throws Exception {
+        try (BlockPool pool = open(inMemory, durability)) {
+            List<Callable<Void>> tasks = new ArrayList<>();
+            for (int i = 0; i < THREADS; i++) {
+                int seed = i;
+                tasks.add(
+                        () -> {
+                            mixedUse(pool, new SplittableRandom(seed));
+                            return null;
+                        });
+            }
+            runAll(tasks);
+        }
+    }
+
+    /** Writes, zeroes and reads blocks whose bytes are all the same. */
+    private static void mixedUse(BlockPool pool, SplittableRandom random) throws IOException {
+        ByteBuffer block = ByteBuffer.allocateDirect(BLOCK_SIZE);
+        for (int i = 0; i < ROUNDS; i++) {
+            int lba = random.nextInt(BLOCKS);
+            block.clear();
+            switch (random.nextInt(8)) {
+                case 0, 1, 2 -> {
+                    byte value = (byte) random.nextInt();
+                    while (block.hasRemaining()) {
+                        block.put(value);
+                    }
+                    pool.write(lba, block.flip());
+                }
+                case 3 -> pool.setZero(lba);
+                case 4 -> {
+                    if (i % 50 == 0) {
+                        pool.flush();
+                    }
+                }
+                default -> {
+                    pool.read(lba, block);
+                    byte first = block.get(0);
+                    for (int n = 1; n < BLOCK_SIZE; n++) {
+                        assertEquals(first, block.get(n), "byte " + n);
+                    }
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
+    void noEditOfAPartUndoesAnother(boolean inMemory, Durability durability) throws Exception {
+        int part = BLOCK_SIZE / THREADS;
+        try (BlockPool pool = open(inMemory, durability)) {
+            List<Callable<Void>> tasks = new ArrayList<>();
+            for (int i = 0; i < THREADS; i++) {
+                int offset = i * part;
+                tasks.add(
+                        () -> {
+                            editOwnPart(pool, offset, part);
+                            return null;
+                        });
+            }
+            tasks.add(
+                    () -> {
+                        for (int i = 0; i < 50; i++) {
+                            pool.flush();
+                        }
+                        return null;
+                    });
+            runAll(tasks);
+        }
+    }
+
+    /** Counts up in bytes that nobody else writes, in a block that others edit too. */
+    private static void editOwnPart(BlockPool pool, int offset, int part) throws IOException {
+        for (int i = 1; i <= 500; i++) {
+            byte[] bytes = new byte[part];
+            Arrays.fill(bytes, (byte) i);
+            pool.writeBytes(offset, ByteBuffer.wrap(bytes));
+            ByteBuffer read = ByteBuffer.allocate(part);
+            pool.readBytes(offset, read);
+            assertEquals(ByteBuffer.wrap(bytes), read.flip(), "round " + i);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
+    void closeWaitsForWhoIsStillAtIt(boolean inMemory, Durability durability) throws Exception {
+        BlockPool pool = open(inMemory, durability);
+        CountDownLatch begun = new CountDownLatch(THREADS);
+        AtomicInteger refused = new AtomicInteger();
+        List<Callable<Void>> tasks = new ArrayList<>();
+        for (int i = 0; i < THREADS; i++) {
+            tasks.add(
+                    () -> {
+                        ByteBuffer block = ByteBuffer.allocateDirect(BLOCK_SIZE);
+                        IllegalStateException closed =
+                                assertThrows(
+                                        IllegalStateException.class,
+                                        () -> {
+                                            while (true) {
+                                                pool.write(1, block.clear());
+                                                begun.countDown();
+                                            }
+                                        });
+                        assertEquals("the pool is closed", closed.getMessage());
+                        refused.incrementAndGet();
+                        return null;
+                    });
+        }
+        tasks.add(
+                () -> {
+                    begun.await();
+                    pool.close();
+                    return null;
+                });
+
+        runAll(tasks);
+
+        assertEquals(THREADS, refused.get());
+        assertTrue(BlockPool.check(pool.info().path(), 0).isConsistent());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"false, ON_FLUSH", "false, EVERY_WRITE"})
+    void anInterruptedThreadHarmsNobody(boolean inMemory, Durability durability) throws Exception {
+        try (BlockPool pool = open(inMemory, durability)) {
+            Thread interrupted =
+                    Thread.ofPlatform()
+                            .start(
+                                    () -> {
+                                        Thread.currentThread().interrupt();
+                                        try {
+                                            pool.write(0, ByteBuffer.allocate(BLOCK_SIZE));
+                                            pool.flush();
+                                        } catch (IOException e) {
+                                            throw new AssertionError(e);
+                                        }
+                                    });
+            interrupted.join();
+
+            pool.write(1, ByteBuffer.allocate(BLOCK_SIZE));
+            pool.flush();
+        }
+    }
+}
