@@ -12,41 +12,50 @@ import java.util.random.RandomGenerator;
 import pmemblk.pool.media.Medium;
 
 /**
- * A file as a crash leaves it: sectors of 512 bytes, of which each that was written since the last
- * sync may be found in any version that it had since, independently of all others.
+ * A medium as a crash leaves it: units of some size, of which each that was written since it was
+ * last made durable may be found in any version that it had since, independently of all others.
  *
- * <p>Sectors are immutable arrays, and those never written are not there, so that copying a medium
- * costs little whatever its size. Used by one thread.
+ * <p>Of a file the units are units of 512 bytes, and all become durable together; of persistent
+ * memory they are words of 8 bytes, and become durable by ranges. Units are immutable arrays, and
+ * those never written are not there, so that copying a medium costs little whatever its size. Used
+ * by one thread.
  */
 class CrashMedium implements Medium {
-    static final int SECTOR = 512;
-
-    private static final byte[] ZEROES = new byte[SECTOR];
-
+    private final Kind kind;
+    private final int unit;
+    private final byte[] zeroes;
     private final long size;
     private final Map<Integer, byte[]> seen;
 
-    /** The versions of each sector since the last sync, the durable one first. */
+    /** The versions of each unit since the last sync, the durable one first. */
     private final Map<Integer, List<byte[]>> dirty = new HashMap<>();
 
-    private Listener listener = sector -> {};
+    private Listener listener = number -> {};
 
     /** Told what happens to a medium. */
     interface Listener {
-        /** A sector was stored. */
-        void stored(int sector);
+        /** A unit was stored. */
+        void stored(int number);
 
         /** A sync is under way: called before it has effect, and again after. */
         default void syncing() {}
     }
 
-    CrashMedium(long size) {
-        this(size, new HashMap<>());
+    CrashMedium(Kind kind, long size) {
+        this(kind, size, new HashMap<>());
     }
 
-    private CrashMedium(long size, Map<Integer, byte[]> sectors) {
+    private CrashMedium(Kind kind, long size, Map<Integer, byte[]> units) {
+        this.kind = kind;
+        this.unit = unitOf(kind);
+        this.zeroes = new byte[unit];
         this.size = size;
-        this.seen = sectors;
+        this.seen = units;
+    }
+
+    /** The bytes that stay together whatever happens. */
+    static int unitOf(Kind kind) {
+        return kind == Kind.FILE ? 512 : 8;
     }
 
     void listen(Listener newListener) {
@@ -54,50 +63,49 @@ class CrashMedium implements Medium {
     }
 
     boolean isDirty(long from, long to) {
-        return dirty.keySet().stream()
-                .anyMatch(sector -> sector >= from / SECTOR && sector < to / SECTOR);
+        return dirty.keySet().stream().anyMatch(number -> isInside(number, from, to));
     }
 
     /** What a process sees that starts after another one was killed; nothing of it is dirty. */
     CrashMedium afterKill() {
-        return new CrashMedium(size, new HashMap<>(seen));
+        return new CrashMedium(kind, size, new HashMap<>(seen));
     }
 
-    /** How many images a power cut could leave in which this sector has its newest version. */
-    long imageCount(int newestSector) {
+    /** How many images a power cut could leave in which this unit has its newest version. */
+    long imageCount(int newestUnit) {
         long count = 1;
         for (Map.Entry<Integer, List<byte[]>> entry : dirty.entrySet()) {
-            count *= entry.getKey() == newestSector ? 1 : entry.getValue().size();
+            count *= entry.getKey() == newestUnit ? 1 : entry.getValue().size();
         }
         return count;
     }
 
     /** One of {@link #imageCount} images, by its number. */
-    CrashMedium image(int newestSector, long number) {
-        Map<Integer, byte[]> sectors = new HashMap<>(seen);
+    CrashMedium image(int newestUnit, long number) {
+        Map<Integer, byte[]> units = new HashMap<>(seen);
         long rest = number;
         for (Map.Entry<Integer, List<byte[]>> entry : dirty.entrySet()) {
             List<byte[]> versions = entry.getValue();
-            if (entry.getKey() != newestSector) {
-                sectors.put(entry.getKey(), versions.get((int) (rest % versions.size())));
+            if (entry.getKey() != newestUnit) {
+                units.put(entry.getKey(), versions.get((int) (rest % versions.size())));
                 rest /= versions.size();
             }
         }
-        return new CrashMedium(size, sectors);
+        return new CrashMedium(kind, size, units);
     }
 
     /** Any image that a power cut could leave now. */
     CrashMedium anyImage(RandomGenerator random) {
-        Map<Integer, byte[]> sectors = new HashMap<>(seen);
+        Map<Integer, byte[]> units = new HashMap<>(seen);
         dirty.forEach(
-                (sector, versions) ->
-                        sectors.put(sector, versions.get(random.nextInt(versions.size()))));
-        return new CrashMedium(size, sectors);
+                (number, versions) ->
+                        units.put(number, versions.get(random.nextInt(versions.size()))));
+        return new CrashMedium(kind, size, units);
     }
 
     @Override
     public Kind kind() {
-        return Kind.FILE;
+        return kind;
     }
 
     @Override
@@ -108,10 +116,10 @@ class CrashMedium implements Medium {
     @Override
     public void read(long offset, MemorySegment target) {
         for (long done = 0; done < target.byteSize(); ) {
-            int inSector = (int) ((offset + done) % SECTOR);
-            long count = Math.min(SECTOR - inSector, target.byteSize() - done);
-            byte[] sector = seen.getOrDefault((int) ((offset + done) / SECTOR), ZEROES);
-            MemorySegment.copy(sector, inSector, target, ValueLayout.JAVA_BYTE, done, (int) count);
+            int inUnit = (int) ((offset + done) % unit);
+            long count = Math.min(unit - inUnit, target.byteSize() - done);
+            byte[] bytes = seen.getOrDefault((int) ((offset + done) / unit), zeroes);
+            MemorySegment.copy(bytes, inUnit, target, ValueLayout.JAVA_BYTE, done, (int) count);
             done += count;
         }
     }
@@ -119,12 +127,12 @@ class CrashMedium implements Medium {
     @Override
     public void write(long offset, MemorySegment source) {
         for (long done = 0; done < source.byteSize(); ) {
-            int number = (int) ((offset + done) / SECTOR);
-            int inSector = (int) ((offset + done) % SECTOR);
-            int count = (int) Math.min(SECTOR - inSector, source.byteSize() - done);
-            byte[] old = seen.getOrDefault(number, ZEROES);
+            int number = (int) ((offset + done) / unit);
+            int inUnit = (int) ((offset + done) % unit);
+            int count = (int) Math.min(unit - inUnit, source.byteSize() - done);
+            byte[] old = seen.getOrDefault(number, zeroes);
             byte[] version = old.clone();
-            MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, version, inSector, count);
+            MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, version, inUnit, count);
             dirty.computeIfAbsent(number, key -> new ArrayList<>(List.of(old))).add(version);
             seen.put(number, version);
             listener.stored(number);
@@ -134,8 +142,8 @@ class CrashMedium implements Medium {
 
     @Override
     public int load(long offset) {
-        byte[] sector = seen.getOrDefault((int) (offset / SECTOR), ZEROES);
-        return words(sector).getInt((int) (offset % SECTOR));
+        byte[] bytes = seen.getOrDefault((int) (offset / unit), zeroes);
+        return words(bytes).getInt((int) (offset % unit));
     }
 
     @Override
@@ -155,7 +163,11 @@ class CrashMedium implements Medium {
     @Override
     public void persist(long offset, long length) {
         listener.syncing();
-        sync();
+        if (kind == Kind.FILE) {
+            sync();
+        } else {
+            dirty.keySet().removeIf(number -> isInside(number, offset, offset + length));
+        }
         listener.syncing();
     }
 
@@ -166,7 +178,11 @@ class CrashMedium implements Medium {
 
     /** Makes durable what lies outside a range, as a sync does that forgets it. */
     final void syncAllBut(long from, long to) {
-        dirty.keySet().removeIf(sector -> sector < from / SECTOR || sector >= to / SECTOR);
+        dirty.keySet().removeIf(number -> !isInside(number, from, to));
+    }
+
+    private boolean isInside(int number, long from, long to) {
+        return number >= from / unit && number < Math.ceilDiv(to, (long) unit);
     }
 
     @Override

@@ -10,33 +10,35 @@ import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import pmemblk.pool.media.Medium;
 
 /**
  * A table on a {@link CrashMedium}, and what is known of its blocks: what a client was told, what
  * it may find after a power cut, and what after a kill.
  *
- * <p>A block has two sectors, each filled with the block's number and a stamp that no other write
- * has; its value is the pair of stamps, so that a torn block, another's block and a stale one all
- * show as values that the block may not have.
+ * <p>A block has two of the medium's units, each filled with the block's number and a stamp that no
+ * other write has; its value is the pair of stamps, so that a torn block, another's block and a
+ * stale one all show as values that the block may not have.
  */
 class CrashModel {
-    static final int BLOCK_SIZE = 2 * CrashMedium.SECTOR;
     static final long ZERO = 0;
     static final long ERROR = -1;
 
-    /** A value that no block may have: torn within a sector, or another block's. */
+    /** A value that no block may have: torn within a unit, or another block's. */
     private static final long FOREIGN = -2;
 
     private static final long BASE = 8192;
     private static final UUID PARENT = new UUID(1, 2);
 
     final int blockCount;
+    private final Medium.Kind kind;
+    private final int unit;
     private final InfoBlock info;
     private final BlockTranslationTable.GroupCommitMaker maker;
     private final Counts counts;
 
     CrashMedium medium;
-    CrashMedium tableMedium = new CrashMedium(HeldTable.size());
+    CrashMedium tableMedium;
     private BlockTranslationTable table;
     private int lastStamp;
 
@@ -69,40 +71,52 @@ class CrashModel {
     }
 
     CrashModel(
+            Medium.Kind kind,
             int blockCount,
             int laneCount,
             Counts counts,
             BlockTranslationTable.GroupCommitMaker maker,
             MediumMaker mediumMaker)
             throws IOException {
+        this.kind = kind;
+        this.unit = CrashMedium.unitOf(kind);
         this.blockCount = blockCount;
         this.counts = counts;
         this.maker = maker;
         this.info = info(blockCount, laneCount);
+        this.tableMedium = newTable();
         this.current = new long[blockCount];
         for (int i = 0; i < blockCount; i++) {
             possible.add(new ArrayList<>(List.of(ZERO)));
         }
-        this.medium = mediumMaker.make(BASE + Geometry.MIN_ARENA_SIZE, this);
+        this.medium = mediumMaker.make(kind, BASE + Geometry.MIN_ARENA_SIZE, this);
         format();
         this.table = open(medium, tableMedium, maker);
     }
 
     interface MediumMaker {
-        CrashMedium make(long size, CrashModel model);
+        CrashMedium make(Medium.Kind kind, long size, CrashModel model);
     }
 
-    private static InfoBlock info(int blockCount, int laneCount) {
+    private static CrashMedium newTable() {
+        return new CrashMedium(Medium.Kind.TMPFS, HeldTable.size());
+    }
+
+    private int blockSize() {
+        return 2 * unit;
+    }
+
+    private InfoBlock info(int blockCount, int laneCount) {
         int internal = blockCount + laneCount;
-        long mapOffset = 4096 + roundUp((long) internal * BLOCK_SIZE);
+        long mapOffset = 4096 + roundUp((long) internal * blockSize());
         long flogOffset = mapOffset + 4096;
         return new InfoBlock(
                 new UUID(3, 4),
                 PARENT,
                 false,
-                BLOCK_SIZE,
+                blockSize(),
                 blockCount,
-                BLOCK_SIZE,
+                blockSize(),
                 internal,
                 laneCount,
                 0,
@@ -135,12 +149,12 @@ class CrashModel {
         return BASE + info.flogOffset();
     }
 
-    private static BlockTranslationTable open(
+    private BlockTranslationTable open(
             CrashMedium medium,
             @Nullable CrashMedium tableMedium,
             BlockTranslationTable.GroupCommitMaker maker)
             throws IOException {
-        BttSite site = new BttSite(medium, BASE, PARENT, BLOCK_SIZE);
+        BttSite site = new BttSite(medium, BASE, PARENT, blockSize());
         HeldTable held = tableMedium == null ? null : new HeldTable(tableMedium, 0);
         return BlockTranslationTable.open(site, true, false, held, maker);
     }
@@ -149,10 +163,10 @@ class CrashModel {
 
     void write(int block) {
         long stamp = ++lastStamp;
-        change(block, stamp << 32 | stamp, () -> table.write(block, sectors(block, stamp, 2)));
+        change(block, stamp << 32 | stamp, () -> table.write(block, units(block, stamp, 2)));
     }
 
-    /** Writes one of a block's two sectors. */
+    /** Writes one of a block's two halves. */
     void edit(int block, int half) {
         if (current[block] == ERROR) {
             return;
@@ -160,8 +174,8 @@ class CrashModel {
         long stamp = ++lastStamp;
         long kept = current[block] & (half == 0 ? 0xffff_ffffL : 0xffff_ffffL << 32);
         long value = kept | (half == 0 ? stamp << 32 : stamp);
-        int offset = half * CrashMedium.SECTOR;
-        change(block, value, () -> table.edit(block, offset, sectors(block, stamp, 1)));
+        int offset = half * unit;
+        change(block, value, () -> table.edit(block, offset, units(block, stamp, 1)));
     }
 
     void zero(int block) {
@@ -193,7 +207,7 @@ class CrashModel {
     /** The machine loses power, and comes back with this image of the medium. */
     void losePower(CrashMedium image) {
         medium = image;
-        tableMedium = new CrashMedium(HeldTable.size());
+        tableMedium = newTable();
         lostPower = true;
     }
 
@@ -259,6 +273,11 @@ class CrashModel {
         possible.get(block).add(value);
         run(step);
         current[block] = value;
+        if (kind != Medium.Kind.FILE) {
+            // Durable once it is replied.
+            List<Long> values = possible.get(block);
+            values.subList(0, values.size() - 1).clear();
+        }
         changing = outer;
         changingTo = outerTo;
     }
@@ -322,8 +341,7 @@ class CrashModel {
         requireOwners(pages);
     }
 
-    private static BlockTranslationTable reopened(
-            CrashMedium pages, @Nullable CrashMedium tableMedium) {
+    private BlockTranslationTable reopened(CrashMedium pages, @Nullable CrashMedium tableMedium) {
         try {
             return open(pages, tableMedium, GroupCommit::new);
         } catch (IOException e) {
@@ -342,9 +360,9 @@ class CrashModel {
         }
     }
 
-    private static void requireOwners(CrashMedium pages) {
+    private void requireOwners(CrashMedium pages) {
         try {
-            List<String> damage = BttCheck.run(new BttSite(pages, BASE, PARENT, BLOCK_SIZE));
+            List<String> damage = BttCheck.run(new BttSite(pages, BASE, PARENT, blockSize()));
             if (!damage.isEmpty()) {
                 throw new Violation("check says " + damage);
             }
@@ -353,8 +371,8 @@ class CrashModel {
         }
     }
 
-    private static long valueOf(BlockTranslationTable table, int block) {
-        long[] bytes = new long[BLOCK_SIZE / Long.BYTES];
+    private long valueOf(BlockTranslationTable table, int block) {
+        long[] bytes = new long[blockSize() / Long.BYTES];
         try {
             table.read(block, 0, MemorySegment.ofArray(bytes));
         } catch (ErrorBlockException e) {
@@ -373,8 +391,8 @@ class CrashModel {
         return bytes[0] << 32 | (bytes[half] & 0xffff_ffffL);
     }
 
-    private static MemorySegment sectors(int block, long stamp, int count) {
-        long[] words = new long[count * CrashMedium.SECTOR / Long.BYTES];
+    private MemorySegment units(int block, long stamp, int count) {
+        long[] words = new long[count * unit / Long.BYTES];
         Arrays.fill(words, (long) (block + 1) << 32 | stamp);
         return MemorySegment.ofArray(words);
     }
