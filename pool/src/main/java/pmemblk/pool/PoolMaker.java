@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.UUID;
@@ -40,6 +41,11 @@ final class PoolMaker {
         LockedFile file;
         try {
             file = made ? LockedFile.create(path, poolSize) : LockedFile.open(path, false);
+        } catch (NoSuchFileException e) {
+            throw made
+                    ? new PoolNotFoundException(
+                            "the directory of " + path + " does not exist; make it first")
+                    : PoolFiles.translated(path, e);
         } catch (IOException e) {
             throw PoolFiles.translated(path, e);
         }
