@@ -11,6 +11,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import pmemblk.pool.BlockPool;
+import pmemblk.pool.Durability;
 import pmemblk.pool.PoolCheck;
 import pmemblk.pool.PoolOptions;
 
@@ -98,14 +99,16 @@ public final class Main {
     }
 
     @Command(
-            description = "Shows a pool, what it promises, and how to use it.",
+            description = "Shows a pool, what it promises when it is served, and how to use it.",
             footer = "  pmemblk-nbd info --json disk.pool")
     int info(
             @Option(names = "--json", description = "Print one JSON object.") boolean json,
             @Parameters(paramLabel = "POOL", description = "A pool that is not in use.") Path pool)
             throws IOException {
         PoolReport report;
-        try (BlockPool open = BlockPool.open(pool, PoolOptions.DEFAULT.withReadOnly(true))) {
+        PoolOptions asServed =
+                PoolOptions.DEFAULT.withReadOnly(true).withDurability(Durability.ON_FLUSH);
+        try (BlockPool open = BlockPool.open(pool, asServed)) {
             report = new PoolReport(open.info());
         }
         System.out.print(json ? report.json() : report.text());
