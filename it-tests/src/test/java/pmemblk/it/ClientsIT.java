@@ -110,9 +110,9 @@ class ClientsIT {
                                 "-c",
                                 "write -z 200001 100003",
                                 "-c",
-                                "discard 524288 131072",
+                                "discard 524288 262144",
                                 "-c",
-                                "write -P 0x44 655359 1",
+                                "write -P 0x44 786431 1",
                                 "-c",
                                 "flush",
                                 "-c",
@@ -130,11 +130,11 @@ class ClientsIT {
                                 "-c",
                                 "read -P 0x11 300004 224284",
                                 "-c",
-                                "read -P 0 524288 131071",
+                                "read -P 0 589824 131072",
                                 "-c",
-                                "read -P 0x44 655359 1",
+                                "read -P 0x44 786431 1",
                                 "-c",
-                                "read -P 0x11 655360 393216",
+                                "read -P 0x11 786432 262144",
                                 uri)
                         .succeed();
             }

@@ -1,6 +1,8 @@
 package pmemblk.it;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -140,6 +142,15 @@ final class Command {
     record Outcome(List<String> words, int status, ByteBuffer bytes, String errors) {
         String output() {
             return UTF_8.decode(bytes.duplicate()).toString();
+        }
+
+        /** One line on standard error, beside the log, that names the command and says why. */
+        void assertOneLine(String command, String reason) {
+            String line = errors.replaceAll("(?m)^\\d\\d:\\d\\d:\\d\\d\\.\\d+ INFO .*\\R", "");
+            assertEquals("", output());
+            assertEquals(1, line.lines().count(), this::toString);
+            assertTrue(line.startsWith("pmemblk-nbd " + command + ": "), this::toString);
+            assertTrue(line.contains(reason), this::toString);
         }
 
         @Override

@@ -1,5 +1,6 @@
 package pmemblk.it;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
@@ -13,29 +14,41 @@ class KillIT {
     @Test
     void killedServerOnAFileLosesNoRepliedWrite(@TempDir(factory = Place.Disk.class) Path directory)
             throws Exception {
-        killAndVerify(directory, 4096);
+        killAndVerify(directory, 4096, "on-flush");
+    }
+
+    @Test
+    void killedServerThatSyncsEveryWriteLosesNone(
+            @TempDir(factory = Place.Disk.class) Path directory) throws Exception {
+        killAndVerify(directory, 4096, "every-write");
     }
 
     @Test
     void killedServerOnTmpfsLosesNoRepliedWrite(
             @TempDir(factory = Place.Tmpfs.class) Path directory) throws Exception {
-        killAndVerify(directory, 4096);
+        killAndVerify(directory, 4096, "on-flush");
     }
 
     @Test
     void killedServerOfOddBlocksLosesNoRepliedWrite(
             @TempDir(factory = Place.Tmpfs.class) Path directory) throws Exception {
-        killAndVerify(directory, 520);
+        killAndVerify(directory, 520, "on-flush");
     }
 
-    private static void killAndVerify(Path directory, int blockSize) throws Exception {
+    private static ServerProcess serve(Path pool, String durability)
+            throws IOException, InterruptedException {
+        return ServerProcess.start(1, "--listen 127.0.0.1:0 --durability " + durability, pool);
+    }
+
+    private static void killAndVerify(Path directory, int blockSize, String durability)
+            throws Exception {
         Path pool = Pools.create(directory, "disk.pool", blockSize);
         long seed = System.nanoTime();
         SplittableRandom random = new SplittableRandom(seed);
         VerifiedLoad load = new VerifiedLoad(blockSize, seed);
 
         for (int kill = 0; kill < KILLS; kill++) {
-            try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            try (ServerProcess server = serve(pool, durability)) {
                 load.verify(server.address(), "disk");
                 load.run(server.address(), "disk", 1 + random.nextInt(MOST_REPLIES), server::kill);
             }

@@ -31,7 +31,7 @@ class ScriptsIT {
 
         String report =
                 Command.of(
-                                "bench/compare.sh --peers nbdfloor --transport unix,tcp"
+                                "bench/compare.sh --peers none --transport unix,tcp"
                                         + " --rounds 1 --secs 1 --size 32 --cells",
                                 cells,
                                 "--dir",

@@ -1,0 +1,62 @@
+package pmemblk.it;
+
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What a user reads when something cannot be done. */
+class RefusalIT {
+    @TempDir(factory = Place.Tmpfs.class)
+    private static Path directory = Path.of("");
+
+    @BeforeAll
+    static void makeWhatIsInTheWay() throws Exception {
+        Pools.create(directory, "there.pool", 4096);
+        Pools.randomFile(directory.resolve("junk"), 20 << 20);
+        Files.write(directory.resolve("short"), new byte[5000]);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "create --size 32M there.pool              | there.pool exists",
+                "create --size 32M .                       | . exists",
+                "create --size 1M new.pool                 | too small",
+                "create --size 17M --block-size 64K new.pool | too small",
+                "create --size 32M absent/new.pool         | the directory of absent/new.pool does not exist",
+                "create --size 8000000T new.pool           | new.pool",
+                "info absent.pool                          | absent.pool does not exist",
+                "info .                                    | . is a directory",
+                "info junk                                 | junk",
+                "info short                                | short has",
+                "check absent.pool                         | absent.pool does not exist",
+                "check --block-size 512 there.pool         | there.pool has blocks of 4096 bytes",
+                "check .                                   | . is a directory",
+                "block read absent.pool 0                  | absent.pool does not exist",
+                "block read there.pool 1000000             | there.pool has no block 1000000",
+                "block zero there.pool -- -1               | there.pool has no block -1",
+                "block write there.pool 0                  | standard input is empty",
+                "serve absent.pool                         | absent.pool does not exist",
+                "serve junk                                | junk",
+                "serve there.pool ./there.pool             | two exports are named 'there'",
+                "serve there.pool again=there.pool         | there.pool is in use",
+                "serve --create 1M new.pool                | too small",
+                "serve --read-only --create 32M new.pool   | exclude each other",
+                "serve --listen 203.0.113.1:0 there.pool   | 203.0.113.1",
+                "serve --unix absent/nbd.sock there.pool   | absent/nbd.sock",
+            })
+    void whatCannotBeDoneIsOneLineAndStatus2(String words, String reason) throws Exception {
+        String name = words.replaceFirst("(block \\w+|\\w+) .*", "$1");
+
+        Command.Outcome refused = Command.pmemblkNbd(words).in(directory).end(2);
+
+        refused.assertOneLine(name, reason);
+        assertFalse(Files.exists(directory.resolve("new.pool")));
+    }
+}
