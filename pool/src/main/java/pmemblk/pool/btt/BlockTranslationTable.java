@@ -119,7 +119,11 @@ public final class BlockTranslationTable {
     private static void replay(
             HeldTable table, List<BttArena> arenas, int laneCount, @Nullable WritePath path)
             throws IOException {
-        for (HeldTable.Entry entry : table.latest(laneCount)) {
+        List<HeldTable.Entry> latest = table.latest(laneCount);
+        if (path != null) {
+            table.keepOnly(latest);
+        }
+        for (HeldTable.Entry entry : latest) {
             BttArena arena = entry.arenaOf(arenas);
             if (arena.map().stored(entry.premapLba()) == MapEntry.normal(entry.postmapLba())) {
                 continue;

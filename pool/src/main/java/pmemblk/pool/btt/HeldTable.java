@@ -6,8 +6,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
@@ -107,6 +109,22 @@ public final class HeldTable {
             }
         }
         return List.copyOf(latest.values());
+    }
+
+    /**
+     * Empties the slots of all other entries: an entry that a later one of its block superseded
+     * must not come back once that one is committed and gone from here.
+     */
+    void keepOnly(List<Entry> entries) throws IOException {
+        Set<Integer> kept = new HashSet<>();
+        for (Entry entry : entries) {
+            kept.add(entry.lane());
+        }
+        for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
+            if (!kept.contains(lane)) {
+                clear(lane);
+            }
+        }
     }
 
     /** Empties all slots. */
