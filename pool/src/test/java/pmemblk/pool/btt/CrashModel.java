@@ -257,6 +257,11 @@ class CrashModel {
         }
     }
 
+    /** Whether writes are held, so that others may come while they are committed. */
+    boolean commitsInGroups() {
+        return kind == Medium.Kind.FILE;
+    }
+
     boolean isChanging(int block) {
         return block == changing;
     }
