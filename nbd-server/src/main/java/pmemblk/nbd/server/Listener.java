@@ -22,6 +22,10 @@ import org.jspecify.annotations.Nullable;
  * @param socketFile the file of a Unix socket, which is removed with it
  */
 record Listener(Channel channel, @Nullable Path socketFile) {
+    /** The bits of a file's mode that say what it is, and what they are for a socket. */
+    private static final int FILE_TYPE = 0170000;
+
+    private static final int SOCKET = 0140000;
 
     /** The address as bound: with the port that was found free. */
     SocketAddress address() {
@@ -70,11 +74,9 @@ record Listener(Channel channel, @Nullable Path socketFile) {
         if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
             return;
         }
-        boolean other =
-                Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS)
-                        || Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)
-                        || Files.isSymbolicLink(path);
-        if (other) {
+        int mode = (Integer) Files.getAttribute(path, "unix:mode", LinkOption.NOFOLLOW_LINKS);
+        // Asked this way round: a device or a pipe would refuse a connection as a dead socket does.
+        if ((mode & FILE_TYPE) != SOCKET) {
             throw new IOException(
                     "cannot listen on %s: it exists and is no socket; use another path"
                             .formatted(path));
