@@ -8,14 +8,14 @@ import pmemblk.nbd.protocol.Request;
 import pmemblk.nbd.protocol.RequestDecoder;
 
 /**
- * What one connection has received and not yet taken: bytes, the request at their head, and as much
- * of its payload as there is. Belongs to the connection's event loop.
+ * The request at the head of what one connection has received, and as much of its payload as there
+ * is. Belongs to the connection's event loop.
  *
- * <p>A payload that came in one piece stays where it was received; one that came in several is put
- * together in a buffer of its own, which then takes bytes straight from each piece.
+ * <p>A payload that fits where it is received stays there; a longer one gets a buffer of its own,
+ * to which the socket's bytes then go straight.
  */
 final class Intake {
-    private @Nullable ByteBuf received;
+    private final ReceiveBuffer received;
 
     /** The request whose header was read, until it is {@link #done}. */
     private @Nullable Request request;
@@ -23,20 +23,8 @@ final class Intake {
     private @Nullable ByteBuf payload;
     private long skipping;
 
-    /** Adds what was received; takes over the buffer. */
-    void add(ByteBufAllocator alloc, ByteBuf more) {
-        if (received == null) {
-            received = more;
-        } else if (!received.isReadable()) {
-            received.release();
-            received = more;
-        } else {
-            ByteBuf joined = alloc.directBuffer(received.readableBytes() + more.readableBytes());
-            joined.writeBytes(received).writeBytes(more);
-            received.release();
-            more.release();
-            received = joined;
-        }
+    Intake(ReceiveBuffer received) {
+        this.received = received;
     }
 
     /** The request that is being taken, or null. */
@@ -46,32 +34,32 @@ final class Intake {
 
     /** Reads the header of the next request; null if there is no whole one. */
     @Nullable Request decode() throws ProtocolException {
-        request = received == null ? null : RequestDecoder.decode(received);
-        releaseIfEmpty();
+        request = RequestDecoder.decode(received.bytes());
         return request;
     }
 
     /** The payload of the request, which the caller releases; null if it is not all there. */
     @Nullable ByteBuf payload(ByteBufAllocator alloc, int length) {
-        int available = received == null ? 0 : received.readableBytes();
-        if (payload == null && received != null && available >= length) {
-            ByteBuf whole = received.readRetainedSlice(length);
-            releaseIfEmpty();
-            return whole;
+        ByteBuf bytes = received.bytes();
+        ByteBuf filling = payload;
+        if (filling == null) {
+            if (bytes.readableBytes() >= length) {
+                return bytes.readRetainedSlice(length);
+            }
+            if (received.hasRoomFor(length)) {
+                return null;
+            }
+            filling = alloc.directBuffer(length, length);
+            payload = filling;
+            received.receiveInto(filling);
         }
-        if (payload == null) {
-            payload = alloc.directBuffer(length, length);
-        }
-        if (received != null) {
-            payload.writeBytes(received, Math.min(available, payload.writableBytes()));
-            releaseIfEmpty();
-        }
-        if (payload.isWritable()) {
+        filling.writeBytes(bytes, Math.min(bytes.readableBytes(), filling.writableBytes()));
+        if (filling.isWritable()) {
             return null;
         }
-        ByteBuf whole = payload;
         payload = null;
-        return whole;
+        received.receiveInto(null);
+        return filling;
     }
 
     /** The request was taken, or refused. */
@@ -90,28 +78,17 @@ final class Intake {
 
     /** Skips what there is; false if there is more to skip. */
     boolean skip() {
-        if (received != null) {
-            int count = (int) Math.min(skipping, received.readableBytes());
-            received.skipBytes(count);
-            skipping -= count;
-            releaseIfEmpty();
-        }
+        ByteBuf bytes = received.bytes();
+        int count = (int) Math.min(skipping, bytes.readableBytes());
+        bytes.skipBytes(count);
+        skipping -= count;
         return skipping == 0;
-    }
-
-    private void releaseIfEmpty() {
-        if (received != null && !received.isReadable()) {
-            received.release();
-            received = null;
-        }
     }
 
     /** Releases all that was received. */
     void release() {
-        if (received != null) {
-            received.release();
-            received = null;
-        }
+        received.receiveInto(null);
+        received.release();
         if (payload != null) {
             payload.release();
             payload = null;

@@ -112,19 +112,21 @@ public final class NbdServer implements AutoCloseable {
         if (channel instanceof SocketChannel tcp) {
             tcp.config().setTcpNoDelay(true);
         }
+        ReceiveBuffer received = new ReceiveBuffer(channel.alloc());
+        channel.config().setRecvByteBufAllocator(received);
         channel.pipeline()
                 .addLast(new HandshakeDecoder())
                 .addLast(
                         new HandshakeHandler(
                                 exports,
-                                this::transmission,
+                                session -> transmission(session, received),
                                 connections,
                                 options.limits().handshakeTimeout().toMillis()));
     }
 
-    private TransmissionHandler transmission(Session session) {
+    private TransmissionHandler transmission(Session session, ReceiveBuffer received) {
         return new TransmissionHandler(
-                session, ioThreads, budget, options.limits().maxRequestsInFlight());
+                session, received, ioThreads, budget, options.limits().maxRequestsInFlight());
     }
 
     /** Where connections are accepted, as bound: TCP addresses first, then Unix sockets. */

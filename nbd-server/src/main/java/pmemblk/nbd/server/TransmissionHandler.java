@@ -35,7 +35,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private final Executor ioThreads;
     private final ByteBudget budget;
     private final int maxInFlight;
-    private final Intake intake = new Intake();
+    private final ReceiveBuffer received;
+    private final Intake intake;
     private final Queue<Completion> completions = new ConcurrentLinkedQueue<>();
     private final AtomicBoolean completionsScheduled = new AtomicBoolean();
 
@@ -56,8 +57,15 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     /** A reply that an I/O thread has ready. */
     private record Completion(ByteBuf reply, long bytes) {}
 
-    TransmissionHandler(Session session, Executor ioThreads, ByteBudget budget, int maxInFlight) {
+    TransmissionHandler(
+            Session session,
+            ReceiveBuffer received,
+            Executor ioThreads,
+            ByteBudget budget,
+            int maxInFlight) {
         this.session = session;
+        this.received = received;
+        this.intake = new Intake(received);
         this.ioThreads = ioThreads;
         this.budget = budget;
         this.maxInFlight = maxInFlight;
@@ -66,17 +74,19 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     @Override
     public void handlerAdded(ChannelHandlerContext ctx) {
         runner = new RequestRunner(session, ctx.alloc());
+        received.begin();
     }
 
     @Override
     public void channelRead(ChannelHandlerContext ctx, Object message) {
-        intake.add(ctx.alloc(), (ByteBuf) message);
+        received.add((ByteBuf) message);
         takeRequests(ctx);
     }
 
     @Override
     public void channelReadComplete(ChannelHandlerContext ctx) {
         flush(ctx);
+        received.trim();
     }
 
     @Override

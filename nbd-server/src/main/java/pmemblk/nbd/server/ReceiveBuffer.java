@@ -1,0 +1,180 @@
+package pmemblk.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.ChannelConfig;
+import io.netty.channel.RecvByteBufAllocator;
+import io.netty.util.UncheckedBooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The bytes of one connection that were received and not yet taken, and where the channel receives
+ * to: its free end, or the rest of a long payload. So nothing is copied between socket and request.
+ *
+ * <p>Slices of it may outlive a burst: bytes are never moved under them, a new chunk is begun
+ * instead. Between bursts an idle connection holds no memory. Until {@link #begin} the channel gets
+ * a buffer of its own for each receive. Belongs to the connection's event loop.
+ */
+final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.ExtendedHandle {
+    /** Holds a request of 128 KiB with its header, or thirty of 4 KiB. */
+    private static final int CHUNK_SIZE = 132 << 10;
+
+    /** Less room than this at the end of a chunk is not worth a system call. */
+    private static final int LEAST_ROOM = 4096;
+
+    private static final int HANDSHAKE_SIZE = 2048;
+
+    /** Receives in a row before other connections of the loop get their turn. */
+    private static final int RECEIVES_PER_TURN = 4;
+
+    private final ByteBufAllocator alloc;
+    private boolean begun;
+    private @Nullable ByteBuf chunk;
+    private @Nullable ByteBuf target;
+
+    private @Nullable ChannelConfig config;
+    private int receiveCount;
+    private int lastBytesRead;
+    private int attemptedBytesRead;
+
+    ReceiveBuffer(ByteBufAllocator alloc) {
+        this.alloc = alloc;
+    }
+
+    /** From now on the channel receives here. */
+    void begin() {
+        begun = true;
+    }
+
+    /** What is to be taken; stays owned here. */
+    ByteBuf bytes() {
+        return chunk == null ? Unpooled.EMPTY_BUFFER : chunk;
+    }
+
+    /** Whether the next so many bytes will be, or are, in one piece here. */
+    boolean hasRoomFor(int length) {
+        return chunk != null && chunk.capacity() - chunk.readerIndex() >= length;
+    }
+
+    /** What comes next goes to the writable bytes of this buffer; null for here again. */
+    void receiveInto(@Nullable ByteBuf newTarget) {
+        target = newTarget;
+    }
+
+    /** Takes over what the channel has read, or what a handler before this one has left. */
+    @SuppressWarnings("ReferenceEquality") // it is the buffer itself that was lent, or another
+    void add(ByteBuf received) {
+        try {
+            if (received != chunk && received != target) {
+                roomFor(received.readableBytes()).writeBytes(received);
+            }
+        } finally {
+            received.release();
+        }
+    }
+
+    /** Gives back the memory if nothing is in it; to be called between bursts. */
+    void trim() {
+        if (chunk != null && !chunk.isReadable()) {
+            release();
+        }
+    }
+
+    void release() {
+        if (chunk != null) {
+            chunk.release();
+            chunk = null;
+        }
+    }
+
+    @Override
+    public ExtendedHandle newHandle() {
+        return this;
+    }
+
+    @Override
+    public ByteBuf allocate(ByteBufAllocator ignored) {
+        if (!begun) {
+            return alloc.directBuffer(HANDSHAKE_SIZE);
+        }
+        return target != null ? target.retain() : roomFor(1).retain();
+    }
+
+    /** The chunk, with so many bytes free at its end. */
+    private ByteBuf roomFor(int length) {
+        ByteBuf current = chunk;
+        if (current != null && current.writableBytes() >= length && !isSpent(current)) {
+            return current;
+        }
+        int kept = current == null ? 0 : current.readableBytes();
+        ByteBuf next = alloc.directBuffer(Math.max(kept + length, CHUNK_SIZE));
+        if (current != null) {
+            next.writeBytes(current);
+            current.release();
+        }
+        chunk = next;
+        return next;
+    }
+
+    /** Whether beginning a new chunk is cheaper than a receive into what is left of this one. */
+    private static boolean isSpent(ByteBuf chunk) {
+        return chunk.writableBytes() < LEAST_ROOM && chunk.readableBytes() < LEAST_ROOM;
+    }
+
+    @Override
+    public int guess() {
+        return begun ? CHUNK_SIZE : HANDSHAKE_SIZE;
+    }
+
+    @Override
+    public void reset(ChannelConfig channelConfig) {
+        config = channelConfig;
+        receiveCount = 0;
+    }
+
+    @Override
+    public void incMessagesRead(int count) {
+        receiveCount += count;
+    }
+
+    @Override
+    public void lastBytesRead(int bytes) {
+        lastBytesRead = bytes;
+    }
+
+    @Override
+    public int lastBytesRead() {
+        return lastBytesRead;
+    }
+
+    @Override
+    public void attemptedBytesRead(int bytes) {
+        attemptedBytesRead = bytes;
+    }
+
+    @Override
+    public int attemptedBytesRead() {
+        return attemptedBytesRead;
+    }
+
+    /** A receive that was not filled has emptied the socket. */
+    @Override
+    public boolean continueReading() {
+        return config != null
+                && config.isAutoRead()
+                && receiveCount < RECEIVES_PER_TURN
+                && lastBytesRead > 0
+                && lastBytesRead == attemptedBytesRead;
+    }
+
+    @Override
+    public boolean continueReading(UncheckedBooleanSupplier maybeMoreData) {
+        return continueReading();
+    }
+
+    @Override
+    public void readComplete() {
+        // The size of the next receive does not depend on the last.
+    }
+}

@@ -1,0 +1,194 @@
+package pmemblk.nbd.server;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufUtil;
+import io.netty.buffer.Unpooled;
+import io.netty.buffer.UnpooledByteBufAllocator;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import pmemblk.nbd.protocol.Command;
+import pmemblk.nbd.protocol.ProtocolException;
+import pmemblk.nbd.protocol.Request;
+
+/** Requests out of received bytes, however these come in pieces. */
+class IntakeTest {
+    private final UnpooledByteBufAllocator alloc = new UnpooledByteBufAllocator(true);
+    private ReceiveBuffer received;
+    private Intake intake;
+
+    private record Taken(long cookie, String payload) {}
+
+    @BeforeEach
+    void prepare() {
+        received = new ReceiveBuffer(alloc);
+        received.begin();
+        intake = new Intake(received);
+    }
+
+    @AfterEach
+    void everythingIsReleased() {
+        intake.release();
+        assertEquals(0, alloc.metric().usedDirectMemory());
+        assertEquals(0, alloc.metric().usedHeapMemory());
+    }
+
+    /** Does as a channel whose socket holds these bytes. */
+    private void receive(byte[] bytes, int from, int to) {
+        int at = from;
+        while (at < to) {
+            ByteBuf into = received.allocate(alloc);
+            int count = Math.min(into.writableBytes(), to - at);
+            into.writeBytes(bytes, at, count);
+            received.add(into);
+            at += count;
+            // The channel hands over each receive before it does the next.
+            takeAll();
+        }
+    }
+
+    private final List<Taken> taken = new ArrayList<>();
+
+    private void takeAll() {
+        try {
+            for (Taken next = take(); next != null; next = take()) {
+                taken.add(next);
+            }
+        } catch (ProtocolException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private @Nullable Taken take() throws ProtocolException {
+        Request request = intake.request();
+        if (request == null) {
+            request = intake.decode();
+        }
+        if (request == null) {
+            return null;
+        }
+        ByteBuf payload = Unpooled.EMPTY_BUFFER;
+        if (request.payloadLength() > 0) {
+            payload = intake.payload(alloc, (int) request.payloadLength());
+        }
+        if (payload == null) {
+            return null;
+        }
+        intake.done();
+        String bytes = ByteBufUtil.hexDump(payload);
+        payload.release();
+        return new Taken(request.cookie(), bytes);
+    }
+
+    private static byte[] write(long cookie, byte[] payload) {
+        ByteBuf out = Unpooled.buffer();
+        out.writeInt(0x25609513).writeShort(0).writeShort(Command.WRITE.code());
+        out.writeLong(cookie).writeLong(0).writeInt(payload.length).writeBytes(payload);
+        return ByteBufUtil.getBytes(out);
+    }
+
+    private static byte[] random(SplittableRandom random, int length) {
+        byte[] bytes = new byte[length];
+        random.nextBytes(bytes);
+        return bytes;
+    }
+
+    @Test
+    void requestsSurviveEverySplit() {
+        for (long seed = 0; seed < 40; seed++) {
+            SplittableRandom random = new SplittableRandom(seed);
+            taken.clear();
+            List<byte[]> payloads = new ArrayList<>();
+            ByteBuf stream = Unpooled.buffer();
+            for (int i = 0; i < 60; i++) {
+                int longest = random.nextInt(10) == 0 ? 400_000 : 6_000;
+                payloads.add(random(random, random.nextInt(longest)));
+                stream.writeBytes(write(i, payloads.getLast()));
+            }
+            byte[] bytes = ByteBufUtil.getBytes(stream);
+            int longestPiece = 2 << random.nextInt(20);
+            int at = 0;
+            while (at < bytes.length) {
+                int next = Math.min(bytes.length, at + 1 + random.nextInt(longestPiece));
+                if (random.nextInt(5) == 0) {
+                    received.add(Unpooled.copiedBuffer(Arrays.copyOfRange(bytes, at, next)));
+                    takeAll();
+                } else {
+                    receive(bytes, at, next);
+                }
+                if (random.nextBoolean()) {
+                    received.trim();
+                }
+                at = next;
+            }
+
+            assertEquals(payloads.size(), taken.size(), "seed " + seed);
+            for (int i = 0; i < payloads.size(); i++) {
+                Taken expected = new Taken(i, ByteBufUtil.hexDump(payloads.get(i)));
+                assertEquals(expected, taken.get(i), "seed " + seed);
+            }
+        }
+    }
+
+    @Test
+    void sliceOutlivesWhatIsReceivedAfterIt() throws ProtocolException {
+        SplittableRandom random = new SplittableRandom(1);
+        byte[] payload = random(random, 50_000);
+        ByteBuf into = received.allocate(alloc);
+        into.writeBytes(write(1, payload));
+        received.add(into);
+        intake.decode();
+        ByteBuf kept = Objects.requireNonNull(intake.payload(alloc, payload.length));
+        intake.done();
+
+        for (int i = 0; i < 20; i++) {
+            byte[] more = write(i, random(random, 30_000));
+            receive(more, 0, more.length);
+        }
+        received.trim();
+
+        assertArrayEquals(payload, ByteBufUtil.getBytes(kept));
+        kept.release();
+    }
+
+    @Test
+    void restOfALongPayloadIsReceivedWhereItStays() throws ProtocolException {
+        byte[] payload = random(new SplittableRandom(2), 1 << 20);
+        byte[] bytes = write(1, payload);
+        receive(bytes, 0, 100_000);
+
+        ByteBuf target = received.allocate(alloc);
+        assertEquals(bytes.length - 100_000, target.writableBytes());
+        target.writeBytes(bytes, 100_000, bytes.length - 100_000);
+        received.add(target);
+
+        ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length));
+        assertSame(target, whole);
+        assertArrayEquals(payload, ByteBufUtil.getBytes(whole));
+        intake.done();
+        whole.release();
+    }
+
+    @Test
+    void idleConnectionHoldsNoMemory() throws ProtocolException {
+        byte[] bytes = write(1, new byte[100]);
+        receive(bytes, 0, bytes.length);
+        assertEquals(1, taken.size());
+
+        received.trim();
+
+        assertEquals(0, alloc.metric().usedDirectMemory());
+        assertNull(intake.decode());
+    }
+}
