@@ -8,14 +8,20 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /** Collects the buffers that were dropped and not released, of this whole JVM. */
-final class LeakedBuffers {
+public final class LeakedBuffers {
     private static final Queue<String> LEAKS = new ConcurrentLinkedQueue<>();
 
     private LeakedBuffers() {}
 
-    private static final class Detector<T> extends ResourceLeakDetector<T> {
-        Detector(Class<?> resource, int interval) {
+    /** Named to Netty on the command line of the tests: it takes effect before any buffer is. */
+    public static final class Detector<T> extends ResourceLeakDetector<T> {
+        public Detector(Class<?> resource, int interval) {
             super(resource, interval);
+        }
+
+        /** Netty looks for this one too. */
+        public Detector(Class<?> resource, int interval, long ignored) {
+            this(resource, interval);
         }
 
         @Override
@@ -34,20 +40,6 @@ final class LeakedBuffers {
         }
     }
 
-    /** Watches all buffers from now on; before any is allocated. */
-    @SuppressWarnings("deprecation") // the factory has no other method to override
-    static void watch() {
-        ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.PARANOID);
-        ResourceLeakDetectorFactory.setResourceLeakDetectorFactory(
-                new ResourceLeakDetectorFactory() {
-                    @Override
-                    public <T> ResourceLeakDetector<T> newResourceLeakDetector(
-                            Class<T> resource, int samplingInterval, long maxActive) {
-                        return new Detector<>(resource, samplingInterval);
-                    }
-                });
-    }
-
     /** What has leaked so far. */
     static Queue<String> find() {
         for (int i = 0; i < 5; i++) {
@@ -55,6 +47,10 @@ final class LeakedBuffers {
             // The detector looks for leaks when it tracks another buffer.
             ByteBuf probe = Unpooled.directBuffer(1);
             probe.release();
+        }
+        var detector = ResourceLeakDetectorFactory.instance().newResourceLeakDetector(Queue.class);
+        if (!(detector instanceof Detector)) {
+            throw new IllegalStateException("run with the system properties of the POM");
         }
         return LEAKS;
     }

@@ -32,7 +32,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -54,11 +53,6 @@ class NbdServerTest {
 
     private final LinkedHashMap<String, Export> exports = new LinkedHashMap<>();
     private NbdServer server;
-
-    @BeforeAll
-    static void watchBuffers() {
-        LeakedBuffers.watch();
-    }
 
     @AfterAll
     static void noBufferHasLeaked() {
