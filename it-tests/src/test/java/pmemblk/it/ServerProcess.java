@@ -48,7 +48,8 @@ final class ServerProcess implements AutoCloseable {
     static ServerProcess start(int uriCount, String words, Object... more)
             throws IOException, InterruptedException {
         List<String> command = Command.words(words, more);
-        command.addAll(0, List.of(LAUNCHER.toString(), "serve"));
+        // A test run in the background ignores SIGINT, and what it starts would ignore it, too.
+        command.addAll(0, List.of("env", "--default-signal=INT", LAUNCHER.toString(), "serve"));
         Path log = Files.createTempFile("pmemblk-nbd", ".log");
         ProcessBuilder builder = new ProcessBuilder(command).redirectError(log.toFile());
         builder.environment().put("PMEMBLK_NBD_JAVA_OPTS", JAVA_OPTIONS);

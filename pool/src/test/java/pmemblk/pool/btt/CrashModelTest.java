@@ -8,12 +8,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.SplittableRandom;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.slf4j.Logger;
@@ -24,7 +22,6 @@ import pmemblk.pool.media.Medium;
  * Cuts power and kills the process after every store, and looks at every file that this can leave
  * behind: of group commit on ordinary files, and of writes in place on persistent memory.
  */
-@Timeout(value = 15, unit = TimeUnit.MINUTES)
 class CrashModelTest {
     private static final Logger LOG = LoggerFactory.getLogger(CrashModelTest.class);
     private static final int MAX_IMAGES = 4000;
