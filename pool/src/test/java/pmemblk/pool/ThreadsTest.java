@@ -17,6 +17,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -96,6 +97,38 @@ class ThreadsTest {
                 }
             }
         }
+    }
+
+    /**
+     * A write may come just while a commit gathers its batch, an earlier one of its block in it.
+     */
+    @ParameterizedTest
+    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
+    void noBlockGetsTwoOwnersWhateverComesDuringCommits(boolean inMemory, Durability durability)
+            throws Exception {
+        BlockPool pool = open(inMemory, durability);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(4);
+        List<Callable<Void>> tasks = new ArrayList<>();
+        for (int i = 0; i < THREADS; i++) {
+            int seed = i;
+            tasks.add(
+                    () -> {
+                        SplittableRandom random = new SplittableRandom(seed);
+                        ByteBuffer block = ByteBuffer.allocateDirect(BLOCK_SIZE);
+                        while (System.nanoTime() < end) {
+                            pool.write(random.nextInt(BLOCKS), block.clear());
+                            if (random.nextInt(8) == 0) {
+                                pool.flush();
+                            }
+                        }
+                        return null;
+                    });
+        }
+        try (pool) {
+            runAll(tasks);
+        }
+
+        assertEquals(List.of(), BlockPool.check(pool.info().path(), 0).damage());
     }
 
     @ParameterizedTest

@@ -192,8 +192,9 @@ class GroupCommit implements WritePath {
             Lock lock = write.arena().map().lock(write.premapLba());
             lock.lock();
             try {
-                // It may have been released since, by a later write of its block.
-                if (writes.get(lane) == write) {
+                // It may have been released since, by a later write of its block; or be that later
+                // write itself, come after the earlier one was frozen: then it is the next batch's.
+                if (writes.get(lane) == write && !write.isCommitting()) {
                     write.freeze(true);
                     batch.add(write);
                 }
