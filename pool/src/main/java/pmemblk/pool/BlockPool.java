@@ -304,6 +304,34 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /**
+     * Does what {@link #readBytes} does if that takes no waiting for a device and meets no block in
+     * the error state; else returns false, and {@code target} may hold some of the bytes but is
+     * still to be filled.
+     */
+    public boolean readBytesNow(long offset, ByteBuffer target) throws IOException {
+        Objects.checkFromIndexSize(offset, (long) target.remaining(), byteSize);
+        MemorySegment bytes = MemorySegment.ofBuffer(target);
+        operations.begin();
+        try {
+            for (long done = 0; done < bytes.byteSize(); ) {
+                int from = (int) ((offset + done) % blockSize);
+                long count = Math.min(bytes.byteSize() - done, blockSize - from);
+                long block = (offset + done) / blockSize;
+                if (!table.readNow(block, from, bytes.asSlice(done, count))) {
+                    return false;
+                }
+                done += count;
+            }
+        } catch (IOException | InternalError e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+        target.position(target.limit());
+        return true;
+    }
+
+    /**
      * Writes the bytes of {@code source} from {@code offset} on. A block of which only a part is
      * written keeps the rest, and changes atomically all the same.
      *

@@ -15,9 +15,6 @@ public interface Export extends AutoCloseable {
     /** What this export is; always the same. */
     ExportInfo info();
 
-    /** Whether a read of so many bytes may take long just now. Cheap, and only advice. */
-    boolean readMayBlock(long length);
-
     /**
      * Whether a write, zero or trim may take long just now. Cheap, and only advice.
      *
@@ -28,6 +25,12 @@ public interface Export extends AutoCloseable {
 
     /** Fills {@code target} with the bytes from {@code offset} on. */
     void read(long offset, ByteBuffer target) throws IOException;
+
+    /**
+     * Does what {@link #read} does if that does not take long just now; else returns false, and
+     * {@code target} may hold some of the bytes but is still to be filled.
+     */
+    boolean readNow(long offset, ByteBuffer target) throws IOException;
 
     /** Writes the bytes of {@code source}; with {@code fua} they are durable on return. */
     void write(long offset, ByteBuffer source, boolean fua) throws IOException;

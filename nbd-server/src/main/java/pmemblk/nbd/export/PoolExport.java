@@ -35,11 +35,6 @@ public final class PoolExport implements Export {
     }
 
     @Override
-    public boolean readMayBlock(long length) {
-        return pool.mayBlock() || length > BRIEF;
-    }
-
-    @Override
     public boolean writeMayBlock(long length, boolean fua) {
         return pool.mayBlock() || length > BRIEF;
     }
@@ -47,6 +42,11 @@ public final class PoolExport implements Export {
     @Override
     public void read(long offset, ByteBuffer target) throws IOException {
         pool.readBytes(offset, target);
+    }
+
+    @Override
+    public boolean readNow(long offset, ByteBuffer target) throws IOException {
+        return target.remaining() <= BRIEF && pool.readBytesNow(offset, target);
     }
 
     @Override

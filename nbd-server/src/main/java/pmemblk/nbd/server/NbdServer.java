@@ -16,12 +16,14 @@ import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.protocol.HandshakeDecoder;
 
@@ -43,7 +45,7 @@ public final class NbdServer implements AutoCloseable {
     private final ServerOptions options;
     private final Exports exports;
     private final EventLoopGroup group;
-    private final ExecutorService ioThreads;
+    private final Map<String, ServedExport> served = new HashMap<>();
     private final ByteBudget budget;
     private final Connections connections;
     private final List<Listener> listeners = new ArrayList<>();
@@ -57,9 +59,10 @@ public final class NbdServer implements AutoCloseable {
                         options.eventLoops(),
                         new DefaultThreadFactory("nbd-loop"),
                         EpollIoHandler.newFactory());
-        this.ioThreads =
-                Executors.newFixedThreadPool(
-                        options.ioThreads(), new DefaultThreadFactory("nbd-io", true));
+        for (String name : exports.names()) {
+            Export export = Objects.requireNonNull(exports.get(name));
+            served.put(name, new ServedExport(name, export, options.ioThreads()));
+        }
         this.budget = new ByteBudget(options.limits().maxBytesInFlight());
         this.connections = new Connections(options.limits());
     }
@@ -126,7 +129,11 @@ public final class NbdServer implements AutoCloseable {
 
     private TransmissionHandler transmission(Session session, ReceiveBuffer received) {
         return new TransmissionHandler(
-                session, received, ioThreads, budget, options.limits().maxRequestsInFlight());
+                session,
+                received,
+                Objects.requireNonNull(served.get(session.exportName())),
+                budget,
+                options.limits().maxRequestsInFlight());
     }
 
     /** Where connections are accepted, as bound: TCP addresses first, then Unix sockets. */
@@ -162,8 +169,8 @@ public final class NbdServer implements AutoCloseable {
                 channel.close().awaitUninterruptibly();
             }
         }
-        ioThreads.shutdown();
         group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
+        served.values().forEach(ServedExport::shutdown);
     }
 
     private static void end(Channel channel) {

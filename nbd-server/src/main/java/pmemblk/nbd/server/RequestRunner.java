@@ -3,6 +3,7 @@ package pmemblk.nbd.server;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -24,15 +25,20 @@ final class RequestRunner {
         this.alloc = alloc;
     }
 
-    /** Whether a request may take long. */
-    boolean mayBlock(Request request) {
+    /**
+     * Carries out a request as {@link #run} does if that takes no waiting; else returns null, and
+     * nothing has been done yet.
+     */
+    @Nullable ByteBuf runNow(Request request, @Nullable ByteBuf payload) {
         boolean fua = request.has(Command.FLAG_FUA);
-        return switch (Objects.requireNonNull(request.command())) {
-            case READ, CACHE -> session.export().readMayBlock(request.length());
-            case WRITE, TRIM, WRITE_ZEROES -> session.export().writeMayBlock(request.length(), fua);
-            case FLUSH -> session.export().writeMayBlock(0, true);
-            case DISC -> false;
-        };
+        boolean mayBlock =
+                switch (Objects.requireNonNull(request.command())) {
+                    case READ, CACHE, DISC -> false;
+                    case WRITE, TRIM, WRITE_ZEROES ->
+                            session.export().writeMayBlock(request.length(), fua);
+                    case FLUSH -> session.export().writeMayBlock(0, true);
+                };
+        return mayBlock ? null : attempt(request, payload, true);
     }
 
     /**
@@ -42,9 +48,14 @@ final class RequestRunner {
      * @return the reply, which the caller releases
      */
     ByteBuf run(Request request, @Nullable ByteBuf payload) {
+        return Objects.requireNonNull(attempt(request, payload, false));
+    }
+
+    /** Carries out a request; null if it is a READ that would have to wait and must not. */
+    private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
         try {
             if (request.command() == Command.READ) {
-                return read(request);
+                return read(request, now);
             }
             change(request, payload);
             return reply(request, null);
@@ -75,19 +86,24 @@ final class RequestRunner {
     /**
      * Header and data in one buffer: the data is copied once, to where the socket takes it from.
      */
-    private ByteBuf read(Request request) throws IOException {
+    private @Nullable ByteBuf read(Request request, boolean now) throws IOException {
         int length = (int) request.length();
         ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY + length);
+        boolean done = false;
         try {
             ReplyEncoder.simple(reply, request.cookie(), null);
-            session.export()
-                    .read(
-                            request.offset(),
-                            reply.internalNioBuffer(ReplyEncoder.SIMPLE_REPLY, length));
-            return reply.writerIndex(ReplyEncoder.SIMPLE_REPLY + length);
-        } catch (IOException | RuntimeException | Error e) {
-            reply.release();
-            throw e;
+            ByteBuffer target = reply.internalNioBuffer(ReplyEncoder.SIMPLE_REPLY, length);
+            if (now) {
+                done = session.export().readNow(request.offset(), target);
+            } else {
+                session.export().read(request.offset(), target);
+                done = true;
+            }
+            return done ? reply.writerIndex(ReplyEncoder.SIMPLE_REPLY + length) : null;
+        } finally {
+            if (!done) {
+                reply.release();
+            }
         }
     }
 

@@ -11,7 +11,8 @@ import java.util.List;
  * @param tcp where TCP connections are accepted; port 0 is a free one
  * @param unixSockets where connections on Unix sockets are accepted
  * @param eventLoops threads that serve connections
- * @param ioThreads threads for requests that may take long
+ * @param ioThreads threads of each export for requests that may take long, of which a connection
+ *     uses a quarter at most
  * @param stopTimeout for requests in flight when the server stops
  * @param limits what clients may take up
  */
@@ -29,7 +30,7 @@ public record ServerOptions(
                 tcp,
                 unixSockets,
                 Runtime.getRuntime().availableProcessors(),
-                16,
+                64,
                 Duration.ofSeconds(10),
                 ClientLimits.DEFAULT);
     }

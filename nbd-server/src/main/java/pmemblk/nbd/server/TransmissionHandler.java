@@ -32,6 +32,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private static final Logger LOG = LoggerFactory.getLogger(TransmissionHandler.class);
 
     private final Session session;
+    private final ServedExport served;
     private final Executor ioThreads;
     private final ByteBudget budget;
     private final int maxInFlight;
@@ -60,13 +61,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     TransmissionHandler(
             Session session,
             ReceiveBuffer received,
-            Executor ioThreads,
+            ServedExport served,
             ByteBudget budget,
             int maxInFlight) {
         this.session = session;
         this.received = received;
         this.intake = new Intake(received);
-        this.ioThreads = ioThreads;
+        this.served = served;
+        this.ioThreads = served.threadsOfConnection();
         this.budget = budget;
         this.maxInFlight = maxInFlight;
     }
@@ -75,6 +77,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     public void handlerAdded(ChannelHandlerContext ctx) {
         runner = new RequestRunner(session, ctx.alloc());
         received.begin();
+        served.sessionBegins();
     }
 
     @Override
@@ -200,10 +203,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private void dispatch(ChannelHandlerContext ctx, Request request, @Nullable ByteBuf payload) {
         long bytes = bytes(request);
         inFlight++;
-        if (runner().mayBlock(request)) {
+        ByteBuf reply = runner().runNow(request, payload);
+        if (reply == null) {
             ioThreads.execute(() -> complete(ctx, runner().run(request, payload), bytes));
         } else {
-            finish(ctx, runner().run(request, payload), bytes);
+            finish(ctx, reply, bytes);
         }
     }
 
@@ -285,6 +289,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             budget.give(bytes(unfinished));
         }
         intake.release();
+        served.sessionEnds();
         LOG.debug("{} has left export '{}'", ctx.channel().remoteAddress(), session.exportName());
     }
 }

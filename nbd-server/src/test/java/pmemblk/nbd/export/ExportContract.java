@@ -89,6 +89,21 @@ abstract class ExportContract {
     }
 
     @Test
+    void whatIsReadAtOnceIsWhatIsThere() throws IOException {
+        byte[] bytes = new byte[20_000];
+        new SplittableRandom(7).nextBytes(bytes);
+        write(5000, bytes, true);
+        byte[] found = read(4000, 30_000);
+
+        ByteBuffer target = ByteBuffer.allocateDirect(30_000);
+        boolean done = export.readNow(4000, target);
+
+        // It was written just now, so it is in memory wherever the disk lies.
+        assertEquals(true, done);
+        assertEquals(ByteBuffer.wrap(found), target.flip());
+    }
+
+    @Test
     void trimLeavesNeighboursAlone() throws IOException {
         byte[] ones = new byte[64 << 10];
         Arrays.fill(ones, (byte) 1);

@@ -19,11 +19,6 @@ public final class MemoryExport implements Export {
     }
 
     @Override
-    public boolean readMayBlock(long length) {
-        return false;
-    }
-
-    @Override
     public boolean writeMayBlock(long length, boolean fua) {
         return fua;
     }
@@ -31,6 +26,12 @@ public final class MemoryExport implements Export {
     @Override
     public synchronized void read(long offset, ByteBuffer target) {
         target.put(bytes, (int) offset, target.remaining());
+    }
+
+    @Override
+    public boolean readNow(long offset, ByteBuffer target) {
+        read(offset, target);
+        return true;
     }
 
     @Override

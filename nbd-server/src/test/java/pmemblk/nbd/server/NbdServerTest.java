@@ -103,11 +103,6 @@ class NbdServerTest {
         }
 
         @Override
-        public boolean readMayBlock(long length) {
-            return length > 1;
-        }
-
-        @Override
         public boolean writeMayBlock(long length, boolean fua) {
             return fua;
         }
@@ -115,6 +110,14 @@ class NbdServerTest {
         @Override
         public void read(long offset, ByteBuffer target) throws IOException {
             throw new IOException("medium error");
+        }
+
+        @Override
+        public boolean readNow(long offset, ByteBuffer target) throws IOException {
+            if (target.remaining() == 1) {
+                throw new IOException("medium error");
+            }
+            return false;
         }
 
         @Override
@@ -153,11 +156,6 @@ class NbdServerTest {
         }
 
         @Override
-        public boolean readMayBlock(long length) {
-            return true;
-        }
-
-        @Override
         public boolean writeMayBlock(long length, boolean fua) {
             return false;
         }
@@ -171,6 +169,11 @@ class NbdServerTest {
                 throw new IOException(e);
             }
             memory.read(offset, target);
+        }
+
+        @Override
+        public boolean readNow(long offset, ByteBuffer target) {
+            return false;
         }
 
         @Override

@@ -53,6 +53,11 @@ final class BlockMap {
         return write == null ? stored(premapLba) : MapEntry.normal(write.postmapLba());
     }
 
+    /** Whether {@link #get} can do without waiting for a device. */
+    boolean isAtHand(int premapLba) {
+        return held.get(premapLba) != null || medium.isAtHand(entryOffset(premapLba));
+    }
+
     /** The entry as stored. */
     int stored(int premapLba) throws IOException {
         return medium.load(entryOffset(premapLba));

@@ -188,6 +188,19 @@ public final class BlockTranslationTable {
         }
     }
 
+    /**
+     * Reads as {@link #read} does if that takes no waiting, and if the block is not in the error
+     * state; else returns false, and {@code target} may hold some of the bytes.
+     */
+    public boolean readNow(long lba, int offset, MemorySegment target) throws IOException {
+        if (arenas.length == 0) {
+            target.fill((byte) 0);
+            return true;
+        }
+        int arena = arenaOf(lba);
+        return arenas[arena].readNow(premapLba(arena, lba), offset, target);
+    }
+
     /** Replaces a block with {@code source}, a whole one. */
     public void write(long lba, MemorySegment source) throws IOException {
         int arena = arenaOf(lba);

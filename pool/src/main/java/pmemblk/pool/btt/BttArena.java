@@ -109,6 +109,34 @@ final class BttArena {
         }
     }
 
+    /**
+     * Reads as {@link #read} does if that takes no waiting, and if the block is not in the error
+     * state; else returns false, and {@code target} may hold some of the bytes.
+     */
+    boolean readNow(int premapLba, int offset, MemorySegment target) throws IOException {
+        if (!map.isAtHand(premapLba)) {
+            return false;
+        }
+        int entry = map.get(premapLba);
+        if (MapEntry.isError(entry)) {
+            return false;
+        }
+        if (!MapEntry.isNormal(entry)) {
+            target.fill((byte) 0);
+            return true;
+        }
+        long source = postmapOffset(premapLba, entry) + offset;
+        int slot = readers.tryEnter(MapEntry.postmapLba(entry));
+        if (slot < 0) {
+            return false;
+        }
+        try {
+            return map.get(premapLba) == entry && medium.readNow(source, target);
+        } finally {
+            readers.leave(slot);
+        }
+    }
+
     /** Whether a block reads as zeroes because it was zeroed or never written. */
     boolean readsAsZeroes(int premapLba) throws IOException {
         return MapEntry.readsAsZeroes(map.get(premapLba));

@@ -35,17 +35,25 @@ final class ReadTracking {
 
     /** Announces a reader of a postmap block; returns the slot to {@link #leave}. */
     int enter(int postmapLba) {
+        int slot = tryEnter(postmapLba);
+        while (slot < 0) {
+            LockSupport.parkNanos(PAUSE_NANOS);
+            slot = tryEnter(postmapLba);
+        }
+        return slot;
+    }
+
+    /** Announces a reader as {@link #enter} does, but returns -1 if no slot is idle. */
+    int tryEnter(int postmapLba) {
         int first = (int) Thread.currentThread().threadId();
-        for (int i = 0; ; i++) {
+        for (int i = 0; i < SLOT_COUNT; i++) {
             int slot = Math.floorMod(first + i, SLOT_COUNT) * STRIDE;
             // The compare-and-set is the full fence before the second look at the map.
             if (slots.getPlain(slot) == IDLE && slots.compareAndSet(slot, IDLE, postmapLba)) {
                 return slot;
             }
-            if (i >= SLOT_COUNT) {
-                LockSupport.parkNanos(PAUSE_NANOS);
-            }
         }
+        return -1;
     }
 
     void leave(int slot) {

@@ -77,6 +77,11 @@ final class FileMedium implements Medium {
     }
 
     @Override
+    public boolean readNow(long offset, MemorySegment target) {
+        return target.isNative() && Linux.readNow(file.fd(), offset, target) == target.byteSize();
+    }
+
+    @Override
     public void write(long offset, MemorySegment source) throws IOException {
         if (!source.isNative()) {
             try (Arena arena = Arena.ofConfined()) {
@@ -93,6 +98,11 @@ final class FileMedium implements Medium {
     @Override
     public int load(long offset) throws IOException {
         return words.load(offset);
+    }
+
+    @Override
+    public boolean isAtHand(long offset) {
+        return words.isAtHand(offset);
     }
 
     @Override

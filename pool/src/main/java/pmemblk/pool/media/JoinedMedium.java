@@ -71,6 +71,14 @@ public final class JoinedMedium implements Medium {
     }
 
     @Override
+    public boolean readNow(long offset, MemorySegment target) throws IOException {
+        Part part = partAt(offset);
+        // One that spans two parts is rare, and may just as well be taken for one that waits.
+        return offset + target.byteSize() <= part.end()
+                && part.medium.readNow(part.inside(offset), target);
+    }
+
+    @Override
     public void write(long offset, MemorySegment source) throws IOException {
         long done = 0;
         while (done < source.byteSize()) {
@@ -85,6 +93,12 @@ public final class JoinedMedium implements Medium {
     public int load(long offset) throws IOException {
         Part part = partAt(offset);
         return part.medium.load(part.inside(offset));
+    }
+
+    @Override
+    public boolean isAtHand(long offset) {
+        Part part = partAt(offset);
+        return part.medium.isAtHand(part.inside(offset));
     }
 
     @Override

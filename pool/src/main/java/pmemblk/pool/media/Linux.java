@@ -35,6 +35,7 @@ final class Linux {
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int STATX_BASIC_STATS = 0x7ff;
     private static final int STATX_SIZE = 256;
+    private static final int RWF_NOWAIT = 8;
     private static final int S_IFMT = 0170000;
     private static final int S_IFREG = 0100000;
 
@@ -53,6 +54,10 @@ final class Linux {
     private static final ThreadLocal<MemorySegment> CALL_STATE_OF_THREAD =
             ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(CALL_STATE));
 
+    /** A struct iovec, one a thread. */
+    private static final ThreadLocal<MemorySegment> IOVEC_OF_THREAD =
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(ADDRESS, 2));
+
     // open(2) is variadic, which some calling conventions pass differently.
     private static final MethodHandle OPEN = call("open", 2, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
     private static final MethodHandle CLOSE = call("close", -1, JAVA_INT, JAVA_INT);
@@ -62,6 +67,8 @@ final class Linux {
             call("posix_fallocate", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle PREAD =
             call("pread", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
+    private static final MethodHandle PREADV2 =
+            call("preadv2", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT);
     private static final MethodHandle PWRITE =
             call("pwrite", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle FSYNC = call("fsync", -1, JAVA_INT, JAVA_INT);
@@ -151,6 +158,22 @@ final class Linux {
     /** Reads up to the size of {@code target}, which is native; 0 at the end of the file. */
     static long read(int fd, long offset, MemorySegment target, Path path) throws IOException {
         return transfer(PREAD, fd, offset, target, path);
+    }
+
+    /**
+     * Reads into {@code target}, which is native, what the page cache holds; returns the number of
+     * bytes, 0 at the end of the file, or -1 if not even the first can be had without waiting.
+     */
+    static long readNow(int fd, long offset, MemorySegment target) {
+        try {
+            MemorySegment state = CALL_STATE_OF_THREAD.get();
+            MemorySegment iovec = IOVEC_OF_THREAD.get();
+            iovec.setAtIndex(ADDRESS, 0, target);
+            iovec.setAtIndex(JAVA_LONG, 1, target.byteSize());
+            return (long) PREADV2.invokeExact(state, fd, iovec, 1, offset, RWF_NOWAIT);
+        } catch (Throwable failure) {
+            throw new AssertionError("preadv2 threw", failure);
+        }
     }
 
     /** Writes up to the size of {@code source}, which is native; returns how many bytes. */

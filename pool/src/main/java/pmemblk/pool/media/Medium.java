@@ -57,6 +57,15 @@ public interface Medium extends AutoCloseable {
     void read(long offset, MemorySegment target) throws IOException;
 
     /**
+     * Does what {@link #read} does if that takes no waiting for a device; else returns false, and
+     * {@code target} may hold some of the bytes.
+     */
+    default boolean readNow(long offset, MemorySegment target) throws IOException {
+        read(offset, target);
+        return true;
+    }
+
+    /**
      * Puts all of {@code source} at {@code offset}; it is durable only after a {@link #persist}.
      */
     void write(long offset, MemorySegment source) throws IOException;
@@ -66,6 +75,11 @@ public interface Medium extends AutoCloseable {
      * word that is ever loaded must be changed by {@link #store} alone.
      */
     int load(long offset) throws IOException;
+
+    /** Whether {@link #load} can do without waiting for a device. */
+    default boolean isAtHand(long offset) {
+        return true;
+    }
 
     /** Stores the 4-byte word at a multiple of 4 whole, with release semantics. */
     void store(long offset, int word) throws IOException;

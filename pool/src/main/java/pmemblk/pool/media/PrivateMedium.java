@@ -36,6 +36,16 @@ public final class PrivateMedium implements Medium {
     }
 
     @Override
+    public boolean readNow(long offset, MemorySegment target) throws IOException {
+        return shared.readNow(offset, target);
+    }
+
+    @Override
+    public boolean isAtHand(long offset) {
+        return words.containsKey(offset) || shared.isAtHand(offset);
+    }
+
+    @Override
     public int load(long offset) throws IOException {
         Integer word = words.isEmpty() ? null : words.get(offset);
         return word == null ? shared.load(offset) : word;

@@ -8,6 +8,8 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,7 +29,7 @@ final class WordCache {
     private final FileMedium file;
     private final AtomicReferenceArray<@Nullable Page> places =
             new AtomicReferenceArray<>(PLACE_COUNT);
-    private final Object[] locks = new Object[LOCK_COUNT];
+    private final Lock[] locks = new Lock[LOCK_COUNT];
 
     /** The words of a page; elements are loaded and stored with acquire and release. */
     private static final class Page {
@@ -43,7 +45,7 @@ final class WordCache {
     WordCache(FileMedium file) {
         this.file = file;
         for (int i = 0; i < LOCK_COUNT; i++) {
-            locks[i] = new Object();
+            locks[i] = new ReentrantLock();
         }
     }
 
@@ -58,35 +60,71 @@ final class WordCache {
 
     void store(long offset, int word) throws IOException {
         long number = offset / PAGE_SIZE;
-        synchronized (lock(number)) {
+        Lock lock = lock(number);
+        lock.lock();
+        try {
             file.writeWord(offset, word);
             Page page = places.get(place(number));
             if (page != null && page.number == number) {
                 WORD.setRelease(page.words, index(offset), word);
             }
+        } finally {
+            lock.unlock();
         }
+    }
+
+    /**
+     * Whether a word is here, or could be fetched without waiting, neither for the device nor for
+     * somebody who waits for it.
+     */
+    boolean isAtHand(long offset) {
+        long number = offset / PAGE_SIZE;
+        if (isHere(number)) {
+            return true;
+        }
+        Lock lock = lock(number);
+        if (!lock.tryLock()) {
+            return false;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bytes = arena.allocate(PAGE_SIZE, Integer.BYTES);
+            boolean read = file.readNow(number * PAGE_SIZE, bytes);
+            if (read) {
+                places.setRelease(place(number), new Page(number, words(bytes)));
+            }
+            return read;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private boolean isHere(long number) {
+        Page page = places.getAcquire(place(number));
+        return page != null && page.number == number;
     }
 
     private Page fetch(long number) throws IOException {
-        synchronized (lock(number)) {
+        Lock lock = lock(number);
+        lock.lock();
+        try (Arena arena = Arena.ofConfined()) {
             Page page = places.get(place(number));
             if (page == null || page.number != number) {
-                page = new Page(number, readPage(number));
+                MemorySegment bytes = arena.allocate(PAGE_SIZE, Integer.BYTES);
+                file.read(number * PAGE_SIZE, bytes);
+                page = new Page(number, words(bytes));
                 places.setRelease(place(number), page);
             }
             return page;
+        } finally {
+            lock.unlock();
         }
     }
 
-    private int[] readPage(long number) throws IOException {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment bytes = arena.allocate(PAGE_SIZE, Integer.BYTES);
-            file.read(number * PAGE_SIZE, bytes);
-            return bytes.toArray(ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN));
-        }
+    private static int[] words(MemorySegment bytes) {
+        return bytes.toArray(ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN));
     }
 
-    private Object lock(long number) {
+    private Lock lock(long number) {
         return locks[(int) (number % LOCK_COUNT)];
     }
 
