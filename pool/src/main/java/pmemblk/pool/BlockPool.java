@@ -10,9 +10,11 @@ import org.jspecify.annotations.Nullable;
 import pmemblk.pool.btt.ArenaFailedException;
 import pmemblk.pool.btt.BlockTranslationTable;
 import pmemblk.pool.btt.BttSite;
+import pmemblk.pool.btt.CommitFailedException;
 import pmemblk.pool.btt.CorruptBttException;
 import pmemblk.pool.btt.ErrorBlockException;
 import pmemblk.pool.media.Medium;
+import pmemblk.pool.media.NoSpaceException;
 
 /**
  * An open pmemblk pool: blocks of one size, numbered from 0, each of them read and written
@@ -479,6 +481,16 @@ public final class BlockPool implements AutoCloseable {
                             "%s: %s; writing or zeroing it clears that"
                                     .formatted(path, e.getMessage()),
                             e.block());
+            case CommitFailedException e ->
+                    new PoolFailedException(
+                            "%s %s; it can still be read; see to the disk, then open it again"
+                                    .formatted(path, e.getMessage()),
+                            e);
+            case NoSpaceException e ->
+                    new PoolFullException(
+                            "%s has a hole there, and no place is left to fill it: %s"
+                                    .formatted(path, e.getReason()),
+                            e);
             case ArenaFailedException e ->
                     new ArenaErrorException(
                             "%s: %s; stop, and check the pool".formatted(path, e.getMessage()));

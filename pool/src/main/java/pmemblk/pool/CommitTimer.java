@@ -6,7 +6,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.pool.btt.BlockTranslationTable;
 
-/** Flushes a table every second, so that no more than that is lost to a power cut. */
+/**
+ * Flushes a table when nobody else has for a second, so that no more than that is lost to a power
+ * cut.
+ */
 final class CommitTimer {
     private static final Logger LOG = LoggerFactory.getLogger(CommitTimer.class);
     private static final long PERIOD_NANOS = TimeUnit.SECONDS.toNanos(1);
@@ -28,19 +31,20 @@ final class CommitTimer {
 
     private void run() {
         try {
-            while (waitUnlessStopped()) {
-                table.flush();
+            long wait = PERIOD_NANOS;
+            while (waitUnlessStopped(wait)) {
+                wait = table.flushIfDue(PERIOD_NANOS);
             }
         } catch (IOException e) {
-            LOG.error("held writes can no longer be made durable: {}", e.getMessage());
+            LOG.debug("the commit timer ends with the commit that failed", e);
         } catch (InterruptedException e) {
             LOG.error("the commit timer was interrupted; writes are held until the next flush");
         }
     }
 
-    private synchronized boolean waitUnlessStopped() throws InterruptedException {
-        long end = System.nanoTime() + PERIOD_NANOS;
-        for (long left = PERIOD_NANOS; !stopped && left > 0; left = end - System.nanoTime()) {
+    private synchronized boolean waitUnlessStopped(long nanos) throws InterruptedException {
+        long end = System.nanoTime() + nanos;
+        for (long left = nanos; !stopped && left > 0; left = end - System.nanoTime()) {
             TimeUnit.NANOSECONDS.timedWait(this, left);
         }
         return !stopped;

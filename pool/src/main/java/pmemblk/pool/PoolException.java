@@ -14,6 +14,8 @@ public sealed class PoolException extends IOException
                 BlockErrorException,
                 CorruptPoolException,
                 PoolChangedException,
+                PoolFailedException,
+                PoolFullException,
                 ReadOnlyPoolException,
                 ArenaErrorException {
     private static final long serialVersionUID = 1;

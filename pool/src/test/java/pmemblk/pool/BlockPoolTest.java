@@ -26,6 +26,9 @@ class BlockPoolTest {
 
     @TempDir private Path folder;
 
+    @TempDir(factory = InMemory.class)
+    private Path inMemory;
+
     private Path path() {
         return folder.resolve("disk.pool");
     }
@@ -36,6 +39,14 @@ class BlockPoolTest {
 
     private BlockPool open() throws IOException {
         return BlockPool.open(path(), PoolOptions.DEFAULT);
+    }
+
+    /**
+     * Opens the pool so that writes are held, accounted for in a folder that goes with the test.
+     */
+    private BlockPool openHolding() throws IOException {
+        PoolOptions options = PoolOptions.DEFAULT.withDurability(Durability.ON_FLUSH);
+        return BlockPool.open(path(), options.withHeldWritesDirectory(inMemory));
     }
 
     private static byte[] read(BlockPool pool, long block) throws IOException {
@@ -437,6 +448,36 @@ class BlockPoolTest {
         assertTrue(BlockPool.check(path, 0).isConsistent());
         Files.delete(path);
         Files.delete(shared);
+    }
+
+    @Test
+    void aFileDeletedUnderAnOpenPoolTakesNoMoreChangesAndCanBeRead() throws IOException {
+        create(4096, 20 * MIB).close();
+        BlockPool pool = openHolding();
+        pool.write(7, ByteBuffer.wrap(filled(4096, 7)));
+        Files.delete(path());
+
+        PoolFailedException first = assertThrows(PoolFailedException.class, pool::flush);
+        requireSays(first, "deleted or replaced", "it can still be read");
+        assertThrows(PoolFailedException.class, () -> pool.setZero(7));
+        assertThrows(PoolFailedException.class, pool::flush);
+        assertEquals(7, read(pool, 7)[0]);
+        assertThrows(IOException.class, pool::close);
+    }
+
+    @Test
+    void aFileCutShortUnderAnOpenPoolIsNotReadAsZeroesOnceThatIsKnown() throws IOException {
+        create(4096, 20 * MIB).close();
+        BlockPool pool = openHolding();
+        pool.write(1, ByteBuffer.wrap(filled(4096, 1)));
+        try (RandomAccessFile file = new RandomAccessFile(path().toFile(), "rw")) {
+            file.setLength(MIB);
+        }
+
+        PoolFailedException first = assertThrows(PoolFailedException.class, pool::flush);
+        requireSays(first, "cut short", "to 1048576 of 20971520 bytes");
+        assertThrows(IOException.class, () -> read(pool, 1));
+        assertThrows(IOException.class, pool::close);
     }
 
     @Test

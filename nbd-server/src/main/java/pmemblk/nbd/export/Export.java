@@ -8,7 +8,8 @@ import java.nio.ByteBuffer;
  *
  * <p>Ranges lie within the disk, and nothing is asked for that {@link #info} denies; the caller
  * sees to both. A buffer is used during the call alone, from its position to its limit. An {@link
- * IOException} concerns the one request.
+ * IOException} concerns the one request; an {@link ExportFullException} says that there was no
+ * place for its bytes.
  */
 public interface Export extends AutoCloseable {
 

@@ -3,6 +3,7 @@ package pmemblk.nbd.export;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import pmemblk.pool.BlockPool;
+import pmemblk.pool.PoolFullException;
 
 /** A pool as an export. */
 public final class PoolExport implements Export {
@@ -51,14 +52,22 @@ public final class PoolExport implements Export {
 
     @Override
     public void write(long offset, ByteBuffer source, boolean fua) throws IOException {
-        pool.writeBytes(offset, source);
-        flushIf(fua);
+        try {
+            pool.writeBytes(offset, source);
+            flushIf(fua);
+        } catch (PoolFullException e) {
+            throw new ExportFullException(String.valueOf(e.getMessage()), e);
+        }
     }
 
     @Override
     public void zero(long offset, long length, boolean fua) throws IOException {
-        pool.zeroBytes(offset, length);
-        flushIf(fua);
+        try {
+            pool.zeroBytes(offset, length);
+            flushIf(fua);
+        } catch (PoolFullException e) {
+            throw new ExportFullException(String.valueOf(e.getMessage()), e);
+        }
     }
 
     @Override

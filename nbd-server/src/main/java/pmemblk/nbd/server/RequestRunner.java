@@ -8,6 +8,7 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import pmemblk.nbd.export.ExportFullException;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ReplyEncoder;
@@ -53,6 +54,7 @@ final class RequestRunner {
 
     /** Carries out a request; null if it is a READ that would have to wait and must not. */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
+        NbdError error = NbdError.EIO;
         try {
             if (request.command() == Command.READ) {
                 return read(request, now);
@@ -60,6 +62,9 @@ final class RequestRunner {
             change(request, payload);
             return reply(request, null);
         } catch (IOException e) {
+            if (e instanceof ExportFullException) {
+                error = NbdError.ENOSPC;
+            }
             LOG.warn(
                     "export '{}': {} of {} bytes at {} failed: {}",
                     session.exportName(),
@@ -80,7 +85,7 @@ final class RequestRunner {
                 payload.release();
             }
         }
-        return reply(request, NbdError.EIO);
+        return reply(request, error);
     }
 
     /**

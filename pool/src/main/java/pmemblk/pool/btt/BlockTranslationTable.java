@@ -6,6 +6,8 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import pmemblk.pool.media.Medium;
 
 /**
@@ -16,6 +18,8 @@ import pmemblk.pool.media.Medium;
  * and not kept.
  */
 public final class BlockTranslationTable {
+    private static final Logger LOG = LoggerFactory.getLogger(BlockTranslationTable.class);
+
     private final BttArena[] arenas;
 
     /** The external LBA of each arena's first block. */
@@ -81,7 +85,14 @@ public final class BlockTranslationTable {
         Medium medium = site.medium();
         if (!readOnly) {
             // What a killed process wrote is seen, but not durable: recovery must not build on it.
-            medium.persist(0, medium.size());
+            try {
+                medium.persist(0, medium.size());
+            } catch (IOException e) {
+                if (held != null) {
+                    held.invalidate();
+                }
+                throw e;
+            }
         }
         List<InfoBlock> infos = InfoBlocks.read(site, !readOnly);
         if (infos.isEmpty() && !readOnly) {
@@ -119,6 +130,15 @@ public final class BlockTranslationTable {
     private static void replay(
             HeldTable table, List<BttArena> arenas, int laneCount, @Nullable WritePath path)
             throws IOException {
+        if (table.isInvalid()) {
+            LOG.warn(
+                    "a sync failed under the last server of this pool: what it replied to after the"
+                            + " last flush that succeeded is lost");
+            if (path != null) {
+                table.clear();
+            }
+            return;
+        }
         List<HeldTable.Entry> latest = table.latest(laneCount);
         if (path != null) {
             table.keepOnly(latest);
@@ -163,13 +183,11 @@ public final class BlockTranslationTable {
 
     /** Why some arena refuses changes, or null if none does. */
     public @Nullable String failureReason() {
-        for (BttArena arena : arenas) {
-            String reason = arena.failureReason();
-            if (reason != null) {
-                return reason;
-            }
+        String reason = path.failureReason();
+        for (int i = 0; i < arenas.length && reason == null; i++) {
+            reason = arenas[i].failureReason();
         }
-        return null;
+        return reason;
     }
 
     /**
@@ -248,6 +266,14 @@ public final class BlockTranslationTable {
     /** Returns once every change that returned before is durable, as far as the medium goes. */
     public void flush() throws IOException {
         path.flush();
+    }
+
+    /**
+     * Flushes unless that was done within the last period; returns in how many nanoseconds it may
+     * be due again.
+     */
+    public long flushIfDue(long periodNanos) throws IOException {
+        return path.flushIfDue(periodNanos);
     }
 
     private int arenaOf(long lba) {

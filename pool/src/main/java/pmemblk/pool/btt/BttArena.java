@@ -45,6 +45,9 @@ final class BttArena {
         this.path = path;
         this.info = info;
         this.dataOffset = base + info.dataOffset();
+        // Map and flog must be what the device has: a sync that failed under an earlier process may
+        // have left newer words in memory, which would be gone one day.
+        medium.refresh(base + info.mapOffset(), info.infoOffset() - info.mapOffset());
         this.map = new BlockMap(medium, base + info.mapOffset(), info.externalNlba());
         this.flog =
                 Flog.recover(medium, base + info.flogOffset(), laneCount, map, info.internalNlba());
@@ -334,7 +337,8 @@ final class BttArena {
         }
     }
 
-    private void refuseIfFailed() throws ArenaFailedException {
+    private void refuseIfFailed() throws IOException {
+        path.requireSound();
         ArenaFailedException refused = failure;
         if (refused != null) {
             throw new ArenaFailedException(String.valueOf(refused.getMessage()), refused);

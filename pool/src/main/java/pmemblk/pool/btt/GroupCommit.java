@@ -8,6 +8,8 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import pmemblk.pool.media.Medium;
 
 /**
@@ -32,6 +34,8 @@ import pmemblk.pool.media.Medium;
  * sync nothing is tried again: what the kernel dropped it would report as written.
  */
 class GroupCommit implements WritePath {
+    private static final Logger LOG = LoggerFactory.getLogger(GroupCommit.class);
+
     private final Medium medium;
     private final Lanes lanes;
     private final @Nullable HeldTable table;
@@ -49,6 +53,9 @@ class GroupCommit implements WritePath {
     /** Whether map entries were stored since the last first sync, or are about to be. */
     private volatile boolean entriesStored;
 
+    /** When the last commit began, by {@link System#nanoTime}. */
+    private volatile long lastCommitNanos = System.nanoTime();
+
     /** Why nothing can be made durable any more; set once, under {@link #commitLock}. */
     private volatile @Nullable Throwable failure;
 
@@ -58,6 +65,20 @@ class GroupCommit implements WritePath {
         this.table = table;
         this.writes = new AtomicReferenceArray<>(laneCount);
         this.lastSeq = new AtomicLong();
+    }
+
+    @Override
+    public void requireSound() throws CommitFailedException {
+        Throwable cause = failure;
+        if (cause != null) {
+            throw new CommitFailedException(cause);
+        }
+    }
+
+    @Override
+    public @Nullable String failureReason() {
+        Throwable cause = failure;
+        return cause == null ? null : new CommitFailedException(cause).getMessage();
     }
 
     @Override
@@ -81,7 +102,7 @@ class GroupCommit implements WritePath {
     @Override
     public boolean swap(BttArena arena, int lane, int premapLba, int postmapLba)
             throws IOException {
-        requireDurable();
+        requireSound();
         HeldWrite earlier = arena.map().held().get(premapLba);
         HeldWrite write = new HeldWrite(arena, premapLba, lane, postmapLba, earlier);
         if (table != null) {
@@ -122,7 +143,7 @@ class GroupCommit implements WritePath {
     @Override
     public void stored(BttArena arena, int firstPremapLba, int count) throws IOException {
         entriesStored = true;
-        requireDurable();
+        requireSound();
         for (int lba = firstPremapLba; lba < firstPremapLba + count; lba++) {
             HeldWrite write = arena.map().held().get(lba);
             if (write != null) {
@@ -147,7 +168,7 @@ class GroupCommit implements WritePath {
         long asked = commitsAsked.incrementAndGet();
         commitLock.lock();
         try {
-            requireDurable();
+            requireSound();
             if (commitsDone < asked) {
                 long covered = commitsAsked.get();
                 commit();
@@ -158,12 +179,23 @@ class GroupCommit implements WritePath {
         }
     }
 
+    @Override
+    public long flushIfDue(long periodNanos) throws IOException {
+        long left = lastCommitNanos + periodNanos - System.nanoTime();
+        if (left > 0) {
+            return left;
+        }
+        flush();
+        return periodNanos;
+    }
+
     private void commit() throws IOException {
         try {
             List<HeldWrite> batch = freeze();
             if (batch.isEmpty() && !entriesStored) {
                 return;
             }
+            lastCommitNanos = System.nanoTime();
             entriesStored = false;
             sync();
             if (batch.isEmpty()) {
@@ -176,7 +208,11 @@ class GroupCommit implements WritePath {
             for (HeldWrite write : batch) {
                 publish(write);
             }
-        } catch (IOException | RuntimeException | Error e) {
+        } catch (IOException e) {
+            LOG.error("a commit failed, no changes are taken from now on: {}", e.getMessage());
+            failure = e;
+            throw new CommitFailedException(e);
+        } catch (RuntimeException | Error e) {
             failure = e;
             throw e;
         }
@@ -229,13 +265,14 @@ class GroupCommit implements WritePath {
     }
 
     private void sync() throws IOException {
-        medium.persist(0, medium.size());
-    }
-
-    private void requireDurable() throws IOException {
-        Throwable cause = failure;
-        if (cause != null) {
-            throw new IOException("takes no changes since a commit failed: " + cause, cause);
+        try {
+            medium.persist(0, medium.size());
+        } catch (IOException e) {
+            if (table != null) {
+                // The kernel may have dropped the data of held writes: nobody must log them now.
+                table.invalidate();
+            }
+            throw e;
         }
     }
 }

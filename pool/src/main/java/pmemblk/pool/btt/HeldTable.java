@@ -23,6 +23,8 @@ import pmemblk.pool.media.Medium;
  *   8  premap    4 bytes
  *  12  postmap   4 bytes: the block that holds the data
  *  16  arena     4 bytes
+ * after the last slot:
+ *   0  invalid   8 bytes; not 0 once a sync has failed, and the data with it
  * </pre>
  *
  * <p>A slot is filled by one store of its seq after all else, and emptied by one. Its lane's owner
@@ -32,6 +34,7 @@ public final class HeldTable {
     private static final long SLOT_STRIDE = 32;
     private static final long PREMAP = 8;
     private static final long ARENA = 16;
+    private static final long INVALID = InfoBlock.NFREE * SLOT_STRIDE;
 
     private final Medium medium;
     private final long slotsOffset;
@@ -47,9 +50,9 @@ public final class HeldTable {
         this.slotsOffset = slotsOffset;
     }
 
-    /** The bytes that the slots take. */
+    /** The bytes that the table takes. */
     public static long size() {
-        return InfoBlock.NFREE * SLOT_STRIDE;
+        return INVALID + Long.BYTES;
     }
 
     /** A slot that is not empty. */
@@ -127,15 +130,31 @@ public final class HeldTable {
         }
     }
 
-    /** Empties all slots. */
+    /**
+     * Declares that the data of held writes may be gone, as after a failed sync: the pages are
+     * still there, but may never come to the device.
+     */
+    void invalidate() throws IOException {
+        medium.storeLong(slotsOffset + INVALID, 1);
+    }
+
+    boolean isInvalid() throws IOException {
+        return medium.load(slotsOffset + INVALID) != 0;
+    }
+
+    /** Empties all slots, and makes the table valid again after that. */
     void clear() throws IOException {
         for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
             clear(lane);
         }
+        medium.storeLong(slotsOffset + INVALID, 0);
     }
 
-    /** Whether no write is held. */
+    /** Whether no write is held whose data are there. */
     public boolean isEmpty() throws IOException {
+        if (isInvalid()) {
+            return true;
+        }
         for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
             if (get(lane) != null) {
                 return false;

@@ -1,6 +1,7 @@
 package pmemblk.pool.btt;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
 /**
@@ -14,6 +15,14 @@ final class InPlace implements WritePath {
     InPlace(Medium medium, Lanes lanes) {
         this.medium = medium;
         this.lanes = lanes;
+    }
+
+    @Override
+    public void requireSound() {}
+
+    @Override
+    public @Nullable String failureReason() {
+        return null;
     }
 
     @Override
@@ -54,4 +63,9 @@ final class InPlace implements WritePath {
 
     @Override
     public void flush() {}
+
+    @Override
+    public long flushIfDue(long periodNanos) {
+        return periodNanos;
+    }
 }

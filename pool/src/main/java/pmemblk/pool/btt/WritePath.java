@@ -1,12 +1,23 @@
 package pmemblk.pool.btt;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a free block that has been filled becomes what its block holds: {@link InPlace} step by step,
  * or with many others in a {@link GroupCommit}. Thread-safe.
  */
 interface WritePath {
+
+    /**
+     * Sees that changes can still be made durable.
+     *
+     * @throws CommitFailedException if not, from the first failure on
+     */
+    void requireSound() throws CommitFailedException;
+
+    /** Why changes can no longer be made durable, or null if they can. */
+    @Nullable String failureReason();
 
     /** Takes an idle lane; waits until there is one. */
     int takeLane() throws IOException;
@@ -41,4 +52,10 @@ interface WritePath {
 
     /** Returns once all that returned before is durable. */
     void flush() throws IOException;
+
+    /**
+     * Flushes unless that was done within the last period; returns in how many nanoseconds it may
+     * be due again.
+     */
+    long flushIfDue(long periodNanos) throws IOException;
 }

@@ -37,6 +37,9 @@ final class FileMedium implements Medium {
     /** The last persist that a sync covered; guarded by {@link #syncLock}. */
     private long persistsDone;
 
+    /** Whether there are holes where data was; set once, under {@link #syncLock}. */
+    private volatile boolean cutShort;
+
     /** Why the file can no longer be made durable; guarded by {@link #syncLock}. */
     private @Nullable IOException syncFailure;
 
@@ -64,6 +67,9 @@ final class FileMedium implements Medium {
             }
             return;
         }
+        if (cutShort) {
+            throw new EOFException(file.path() + " was cut short, and lost bytes");
+        }
         long done = 0;
         while (done < target.byteSize()) {
             long count = Linux.read(file.fd(), offset + done, target.asSlice(done), file.path());
@@ -78,7 +84,9 @@ final class FileMedium implements Medium {
 
     @Override
     public boolean readNow(long offset, MemorySegment target) {
-        return target.isNative() && Linux.readNow(file.fd(), offset, target) == target.byteSize();
+        return !cutShort
+                && target.isNative()
+                && Linux.readNow(file.fd(), offset, target) == target.byteSize();
     }
 
     @Override
@@ -131,8 +139,10 @@ final class FileMedium implements Medium {
             if (syncFailure == null && persistsDone < asked) {
                 long covered = persistsAsked.get();
                 try {
+                    file.requireWhole();
                     Linux.syncData(file.fd(), file.path());
                 } catch (IOException e) {
+                    cutShort = e instanceof LockedFile.CutShortException;
                     syncFailure = e;
                 }
                 persistsDone = covered;
@@ -142,6 +152,11 @@ final class FileMedium implements Medium {
                         "cannot be made durable since a sync failed: " + syncFailure, syncFailure);
             }
         }
+    }
+
+    @Override
+    public void refresh(long offset, long length) throws IOException {
+        Linux.dropCached(file.fd(), offset, length, file.path());
     }
 
     @Override

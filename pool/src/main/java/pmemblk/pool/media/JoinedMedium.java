@@ -115,11 +115,25 @@ public final class JoinedMedium implements Medium {
 
     @Override
     public void persist(long offset, long length) throws IOException {
+        forEachPart(offset, length, Medium::persist);
+    }
+
+    @Override
+    public void refresh(long offset, long length) throws IOException {
+        forEachPart(offset, length, Medium::refresh);
+    }
+
+    /** What is done to a range of a medium. */
+    private interface RangeAction {
+        void apply(Medium medium, long offset, long length) throws IOException;
+    }
+
+    private void forEachPart(long offset, long length, RangeAction action) throws IOException {
         for (Part part : parts) {
             long from = Math.max(offset, part.start);
             long to = Math.min(offset + length, part.end());
             if (from < to) {
-                part.medium.persist(part.inside(from), to - from);
+                action.apply(part.medium, part.inside(from), to - from);
             }
         }
     }

@@ -44,6 +44,10 @@ final class Linux {
     private static final int EAGAIN = 11;
     private static final int EACCES = 13;
     private static final int EEXIST = 17;
+    private static final int ENOSPC = 28;
+    private static final int EDQUOT = 122;
+
+    private static final int POSIX_FADV_DONTNEED = 4;
 
     private static final Linker LINKER = Linker.nativeLinker();
     private static final MemoryLayout CALL_STATE = Linker.Option.captureStateLayout();
@@ -65,6 +69,8 @@ final class Linux {
     private static final MethodHandle FCHMOD = call("fchmod", -1, JAVA_INT, JAVA_INT, JAVA_INT);
     private static final MethodHandle POSIX_FALLOCATE =
             call("posix_fallocate", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
+    private static final MethodHandle POSIX_FADVISE =
+            call("posix_fadvise", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
     private static final MethodHandle PREAD =
             call("pread", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle PREADV2 =
@@ -79,8 +85,11 @@ final class Linux {
 
     private Linux() {}
 
-    /** What statx(2) says of an open file; {@code allocated} counts bytes that have a place. */
-    record FileStatus(boolean regular, long size, long allocated) {}
+    /**
+     * What statx(2) says of an open file; {@code allocated} counts bytes that have a place, {@code
+     * linkCount} its names.
+     */
+    record FileStatus(boolean regular, int linkCount, long size, long allocated) {}
 
     static int open(Path path, int flags, int mode) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
@@ -149,6 +158,20 @@ final class Linux {
                     return;
                 }
                 throwUnlessInterrupted(errno, path);
+            }
+        } catch (Throwable failure) {
+            throw rethrown(failure);
+        }
+    }
+
+    /** Drops what the page cache holds of a range and need not write. */
+    static void dropCached(int fd, long offset, long length, Path path) throws IOException {
+        try {
+            MemorySegment state = CALL_STATE_OF_THREAD.get();
+            int errno =
+                    (int) POSIX_FADVISE.invokeExact(state, fd, offset, length, POSIX_FADV_DONTNEED);
+            if (errno != 0) {
+                throw failure(errno, path);
             }
         } catch (Throwable failure) {
             throw rethrown(failure);
@@ -232,10 +255,14 @@ final class Linux {
             if (result < 0) {
                 throw failure(errno(state), path);
             }
-            // struct statx: stx_mode at 28, stx_size at 40, stx_blocks (of 512 bytes) at 48.
+            // struct statx: stx_nlink at 16, stx_mode at 28, stx_size at 40, stx_blocks (of 512
+            // bytes) at 48.
             boolean regular = (statx.get(JAVA_SHORT, 28) & S_IFMT) == S_IFREG;
             return new FileStatus(
-                    regular, statx.get(JAVA_LONG, 40), statx.get(JAVA_LONG, 48) * 512);
+                    regular,
+                    statx.get(JAVA_INT, 16),
+                    statx.get(JAVA_LONG, 40),
+                    statx.get(JAVA_LONG, 48) * 512);
         } catch (Throwable failure) {
             throw rethrown(failure);
         }
@@ -278,6 +305,7 @@ final class Linux {
             case ENOENT -> new NoSuchFileException(file);
             case EEXIST -> new FileAlreadyExistsException(file);
             case EACCES -> new AccessDeniedException(file);
+            case ENOSPC, EDQUOT -> new NoSpaceException(file, describe(errno));
             default -> new FileSystemException(file, null, describe(errno));
         };
     }

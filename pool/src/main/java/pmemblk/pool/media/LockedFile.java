@@ -38,6 +38,15 @@ public final class LockedFile implements AutoCloseable {
         }
     }
 
+    /** Thrown where bytes of the file are gone. */
+    static final class CutShortException extends IOException {
+        private static final long serialVersionUID = 1;
+
+        CutShortException(String message) {
+            super(message);
+        }
+    }
+
     /**
      * Opens and locks a regular file that exists.
      *
@@ -105,6 +114,22 @@ public final class LockedFile implements AutoCloseable {
 
     int fd() {
         return fd;
+    }
+
+    /** Fails if the file has lost bytes or its name: what is written to it then is lost. */
+    void requireWhole() throws IOException {
+        Linux.FileStatus status = Linux.status(fd, path);
+        if (status.size() < size) {
+            throw new CutShortException(
+                    "%s was cut short under its server, to %d of %d bytes; put a copy in its place"
+                            .formatted(path, status.size(), size));
+        }
+        if (status.linkCount() == 0) {
+            throw new IOException(
+                    path
+                            + " was deleted or replaced under its server; copy what can still be"
+                            + " read, with nbdcopy, before it stops");
+        }
     }
 
     /** Whether some of the bytes have no place on the device yet. */

@@ -90,6 +90,12 @@ public interface Medium extends AutoCloseable {
     /** Returns once everything written to the range before survives a power cut. */
     void persist(long offset, long length) throws IOException;
 
+    /**
+     * Lets later reads of a range find what is durable, in case that a sync failed and left memory
+     * and device different. All that was written there has been persisted, or failed to be.
+     */
+    default void refresh(long offset, long length) throws IOException {}
+
     /** Releases the file and its lock. The caller sees to it that no other call is under way. */
     @Override
     void close() throws IOException;

@@ -1,10 +1,12 @@
 package pmemblk.pool.btt;
 
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,6 +31,9 @@ class CrashMedium implements Medium {
 
     /** The versions of each unit since the last sync, the durable one first. */
     private final Map<Integer, List<byte[]>> dirty = new HashMap<>();
+
+    /** What the device has of units that a failed sync left clean in memory, and other there. */
+    private final Map<Integer, byte[]> lost = new HashMap<>();
 
     private Listener listener = number -> {};
 
@@ -68,7 +73,44 @@ class CrashMedium implements Medium {
 
     /** What a process sees that starts after another one was killed; nothing of it is dirty. */
     CrashMedium afterKill() {
-        return new CrashMedium(kind, size, new HashMap<>(seen));
+        CrashMedium medium = new CrashMedium(kind, size, new HashMap<>(seen));
+        medium.lost.putAll(lost);
+        return medium;
+    }
+
+    /**
+     * A sync fails, as Linux has it: of each unit that was dirty the device may have any version,
+     * memory has the newest, and takes it for written.
+     */
+    void failSync(RandomGenerator random) {
+        dirty.forEach(
+                (number, versions) -> {
+                    byte[] version = versions.get(random.nextInt(versions.size()));
+                    if (Arrays.equals(version, seen.get(number))) {
+                        lost.remove(number);
+                    } else {
+                        lost.put(number, version);
+                    }
+                });
+        dirty.clear();
+    }
+
+    /** Memory is short: what it takes for written it drops, to read it from the device again. */
+    void evict() {
+        refresh(0, size);
+    }
+
+    @Override
+    public void refresh(long offset, long length) {
+        lost.entrySet()
+                .removeIf(
+                        entry -> {
+                            boolean inside = isInside(entry.getKey(), offset, offset + length);
+                            if (inside) {
+                                seen.put(entry.getKey(), entry.getValue());
+                            }
+                            return inside;
+                        });
     }
 
     /** How many images a power cut could leave in which this unit has its newest version. */
@@ -83,6 +125,7 @@ class CrashMedium implements Medium {
     /** One of {@link #imageCount} images, by its number. */
     CrashMedium image(int newestUnit, long number) {
         Map<Integer, byte[]> units = new HashMap<>(seen);
+        units.putAll(lost);
         long rest = number;
         for (Map.Entry<Integer, List<byte[]>> entry : dirty.entrySet()) {
             List<byte[]> versions = entry.getValue();
@@ -97,6 +140,7 @@ class CrashMedium implements Medium {
     /** Any image that a power cut could leave now. */
     CrashMedium anyImage(RandomGenerator random) {
         Map<Integer, byte[]> units = new HashMap<>(seen);
+        units.putAll(lost);
         dirty.forEach(
                 (number, versions) ->
                         units.put(number, versions.get(random.nextInt(versions.size()))));
@@ -114,7 +158,7 @@ class CrashMedium implements Medium {
     }
 
     @Override
-    public void read(long offset, MemorySegment target) {
+    public void read(long offset, MemorySegment target) throws IOException {
         for (long done = 0; done < target.byteSize(); ) {
             int inUnit = (int) ((offset + done) % unit);
             long count = Math.min(unit - inUnit, target.byteSize() - done);
@@ -125,7 +169,7 @@ class CrashMedium implements Medium {
     }
 
     @Override
-    public void write(long offset, MemorySegment source) {
+    public void write(long offset, MemorySegment source) throws IOException {
         for (long done = 0; done < source.byteSize(); ) {
             int number = (int) ((offset + done) / unit);
             int inUnit = (int) ((offset + done) % unit);
@@ -133,7 +177,9 @@ class CrashMedium implements Medium {
             byte[] old = seen.getOrDefault(number, zeroes);
             byte[] version = old.clone();
             MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, version, inUnit, count);
-            dirty.computeIfAbsent(number, key -> new ArrayList<>(List.of(old))).add(version);
+            byte[] lostVersion = lost.remove(number);
+            byte[] durable = lostVersion == null ? old : lostVersion;
+            dirty.computeIfAbsent(number, key -> new ArrayList<>(List.of(durable))).add(version);
             seen.put(number, version);
             listener.stored(number);
             done += count;
@@ -141,27 +187,27 @@ class CrashMedium implements Medium {
     }
 
     @Override
-    public int load(long offset) {
+    public int load(long offset) throws IOException {
         byte[] bytes = seen.getOrDefault((int) (offset / unit), zeroes);
         return words(bytes).getInt((int) (offset % unit));
     }
 
     @Override
-    public void store(long offset, int word) {
+    public void store(long offset, int word) throws IOException {
         byte[] bytes = new byte[Integer.BYTES];
         words(bytes).putInt(word);
         write(offset, MemorySegment.ofArray(bytes));
     }
 
     @Override
-    public void storeLong(long offset, long word) {
+    public void storeLong(long offset, long word) throws IOException {
         byte[] bytes = new byte[Long.BYTES];
         words(bytes).putLong(word);
         write(offset, MemorySegment.ofArray(bytes));
     }
 
     @Override
-    public void persist(long offset, long length) {
+    public void persist(long offset, long length) throws IOException {
         listener.syncing();
         if (kind == Kind.FILE) {
             sync();

@@ -5,7 +5,9 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.stream.IntStream;
@@ -52,6 +54,10 @@ class CrashModel {
     private int changing = -1;
 
     private long changingTo;
+
+    /** The blocks of which a change has failed since the last one that succeeded. */
+    private final Set<Integer> uncertain = new HashSet<>();
+
     private boolean opening;
     private boolean lostPower;
 
@@ -130,7 +136,7 @@ class CrashModel {
         return (value + 4095) / 4096 * 4096;
     }
 
-    private void format() {
+    private void format() throws IOException {
         MemorySegment block = MemorySegment.ofArray(new long[(int) InfoBlock.SIZE / 8]);
         info.write(block);
         medium.write(BASE, block);
@@ -197,7 +203,10 @@ class CrashModel {
 
     /** Flushes; these blocks have then lost the values that they had before their present ones. */
     private void flush(int... blocks) {
-        int[] covered = IntStream.of(blocks).map(block -> possible.get(block).size() - 1).toArray();
+        int[] covered =
+                IntStream.of(blocks)
+                        .map(block -> possible.get(block).lastIndexOf(current[block]))
+                        .toArray();
         run(table::flush);
         for (int i = 0; i < blocks.length; i++) {
             possible.get(blocks[i]).subList(0, covered[i]).clear();
@@ -209,6 +218,11 @@ class CrashModel {
         medium = image;
         tableMedium = newTable();
         lostPower = true;
+    }
+
+    /** A kill that happened, rather than one that might have. */
+    void countKill() {
+        counts.kills++;
     }
 
     /** The process was killed, maybe in the middle of a change, and another one opens the pool. */
@@ -262,6 +276,10 @@ class CrashModel {
         return kind == Medium.Kind.FILE;
     }
 
+    boolean isInError(int block) {
+        return current[block] == ERROR;
+    }
+
     boolean isChanging(int block) {
         return block == changing;
     }
@@ -276,7 +294,9 @@ class CrashModel {
         changing = block;
         changingTo = value;
         possible.get(block).add(value);
+        uncertain.add(block);
         run(step);
+        uncertain.remove(block);
         current[block] = value;
         if (kind != Medium.Kind.FILE) {
             // Durable once it is replied.
@@ -296,6 +316,39 @@ class CrashModel {
             step.run();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    /** The pool was opened again after failures, some of which the medium may have kept quiet. */
+    void reopenAfterFailure(CrashMedium image, boolean syncFailed) {
+        medium = image;
+        opening = true;
+        run(() -> table = open(medium, tableMedium, GroupCommit::new));
+        opening = false;
+        for (int round = 0; round < 2; round++) {
+            for (int block = 0; block < blockCount; block++) {
+                long value = valueOf(table, block);
+                requirePossible(block, value);
+                if (!syncFailed && !uncertain.contains(block) && value != current[block]) {
+                    throw new Violation(
+                            "block %d is %s, replied was %s"
+                                    .formatted(block, show(value), show(current[block])));
+                }
+            }
+            requireOwners(medium.afterKill());
+            medium.evict();
+        }
+    }
+
+    /** Blocks can be read, and those that no failure touched have what clients were told of. */
+    void verifyReadable() {
+        for (int block = 0; block < blockCount; block++) {
+            long value = valueOf(table, block);
+            if (!uncertain.contains(block) && value != current[block]) {
+                throw new Violation(
+                        "block %d reads %s, expected %s"
+                                .formatted(block, show(value), show(current[block])));
+            }
         }
     }
 

@@ -109,7 +109,8 @@ class CrashModelTest {
                 (kind, size, model) ->
                         new CrashMedium(kind, size) {
                             @Override
-                            public void write(long offset, MemorySegment source) {
+                            public void write(long offset, MemorySegment source)
+                                    throws IOException {
                                 super.write(offset, source);
                                 if (source.byteSize() == 16) {
                                     store(
@@ -180,7 +181,7 @@ class CrashModelTest {
                 (kind, size, model) ->
                         new CrashMedium(kind, size) {
                             @Override
-                            public void persist(long offset, long length) {
+                            public void persist(long offset, long length) throws IOException {
                                 boolean flog =
                                         offset >= model.flogOffset()
                                                 && offset < model.flogOffset() + 512;
@@ -305,6 +306,7 @@ class CrashModelTest {
     /** Restarts after a kill or a power cut, and again where that is interrupted by one. */
     private static void recover(CrashModel model, SplittableRandom random) {
         while (true) {
+            model.countKill();
             try {
                 if (random.nextInt(3) == 0) {
                     model.losePower(model.medium.anyImage(random));
