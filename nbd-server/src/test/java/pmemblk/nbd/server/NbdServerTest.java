@@ -30,6 +30,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -565,6 +566,57 @@ class NbdServerTest {
             client.out.flush();
             assertEquals(expected, readReplies(client, 1000, 0));
         }
+    }
+
+    @Test
+    void aClientWhoseRequestsAllWaitLeavesThreadsToOthers() throws Exception {
+        SlowExport slow =
+                new SlowExport() {
+                    @Override
+                    public boolean writeMayBlock(long length, boolean fua) {
+                        return true;
+                    }
+                };
+        exports.putFirst("slow", slow);
+        int waiting = 100;
+        restart(new ClientLimits(Duration.ofSeconds(10), 128, 1024, waiting + 1, 256 << 20));
+        try (RawClient stuck = RawClient.transmitting(server);
+                RawClient other = RawClient.transmitting(server)) {
+            for (int i = 0; i < waiting; i++) {
+                stuck.request(RawClient.READ, 0, i, 0, 16);
+            }
+            // Answered at once, and so once all the reads before it wait.
+            stuck.request(RawClient.CACHE, 0, waiting, 0, 16);
+            stuck.out.flush();
+            assertEquals(0, stuck.reply(waiting, new byte[0]));
+
+            assertEquals(0, other.call(RawClient.WRITE, 0, 0, 16, new byte[16]));
+            slow.go.countDown();
+            for (int i = 0; i < waiting; i++) {
+                stuck.in.skipNBytes(16 + 16);
+            }
+        }
+    }
+
+    @Test
+    void whatTheLastClientLeavesBehindIsFlushed() throws Exception {
+        CountDownLatch flushed = new CountDownLatch(1);
+        SlowExport export =
+                new SlowExport() {
+                    @Override
+                    public void flush() {
+                        flushed.countDown();
+                    }
+                };
+        exports.putFirst("slow", export);
+        restart(ClientLimits.DEFAULT);
+        try (RawClient first = RawClient.transmitting(server)) {
+            RawClient.transmitting(server).close();
+            assertEquals(0, first.call(RawClient.WRITE, 0, 0, 16, new byte[16]));
+            assertEquals(1, flushed.getCount());
+        }
+
+        assertTrue(flushed.await(30, TimeUnit.SECONDS));
     }
 
     // Starting and stopping.
