@@ -207,6 +207,11 @@ public final class BlockPool implements AutoCloseable {
                 && !files.readOnly();
     }
 
+    /** Why the pool, or a part of it, takes no changes any more; null if it takes them. */
+    public @Nullable String failureReason() {
+        return table.failureReason();
+    }
+
     public PoolInfo info() {
         Medium.Kind kind = files.medium().kind();
         boolean all = kind == Medium.Kind.FILE && durability == Durability.EVERY_WRITE;

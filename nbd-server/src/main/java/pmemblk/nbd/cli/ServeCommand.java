@@ -6,13 +6,14 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.StringJoiner;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,6 +48,8 @@ import pmemblk.pool.PoolOptions;
 final class ServeCommand implements Callable<Integer> {
     static final InetSocketAddress DEFAULT_ADDRESS =
             new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 10809);
+
+    private static final Duration STATUS_PERIOD = Duration.ofSeconds(1);
 
     private static final Logger LOG = LoggerFactory.getLogger(ServeCommand.class);
 
@@ -138,10 +141,34 @@ final class ServeCommand implements Callable<Integer> {
             closeAll(exports.values()).forEach(failure::addSuppressed);
             throw failure;
         }
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(server, exports), "stop"));
+        ServiceManager manager = new ServiceManager(System.getenv("NOTIFY_SOCKET"));
+        Runtime.getRuntime()
+                .addShutdownHook(new Thread(() -> stop(manager, server, exports), "stop"));
         announce(server, exports.sequencedKeySet());
-        new CountDownLatch(1).await(); // for the thread "stop", which ends the process
-        throw new AssertionError("the latch has nobody to open it");
+        String status = status(exports);
+        manager.ready(status);
+        while (true) { // until the thread "stop" ends the process
+            Thread.sleep(STATUS_PERIOD);
+            String now = status(exports);
+            if (!now.equals(status)) {
+                manager.status(now);
+            }
+            status = now;
+        }
+    }
+
+    /** How the exports fare, in one line. */
+    private static String status(SequencedMap<String, Export> exports) {
+        StringJoiner failures = new StringJoiner("; ");
+        exports.forEach(
+                (name, export) -> {
+                    String reason = export.failureReason();
+                    if (reason != null) {
+                        failures.add("export '" + name + "' FAILED: " + reason);
+                    }
+                });
+        String serving = "serving " + String.join(", ", exports.sequencedKeySet());
+        return failures.length() == 0 ? serving : serving + "; " + failures;
     }
 
     private void add(PoolArgument argument, SequencedMap<String, Export> exports)
@@ -200,8 +227,10 @@ final class ServeCommand implements Callable<Integer> {
      * supported way to learn of a signal. A virtual machine that ends by one exits with 128 + its
      * number whatever its hooks do, hence the halt: nothing is left to do, and all went well.
      */
-    private static void stop(NbdServer server, SequencedMap<String, Export> exports) {
+    private static void stop(
+            ServiceManager manager, NbdServer server, SequencedMap<String, Export> exports) {
         LOG.info("stopping");
+        manager.stopping();
         int status = 0;
         try {
             server.close();

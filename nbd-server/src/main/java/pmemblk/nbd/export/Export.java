@@ -2,6 +2,7 @@ package pmemblk.nbd.export;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A disk: bytes from 0 to below the size that {@link #info} says. Thread-safe.
@@ -15,6 +16,9 @@ public interface Export extends AutoCloseable {
 
     /** What this export is; always the same. */
     ExportInfo info();
+
+    /** Why this export takes no changes any more, for a person; null if it is well. */
+    @Nullable String failureReason();
 
     /**
      * Whether a write, zero or trim may take long just now. Cheap, and only advice.

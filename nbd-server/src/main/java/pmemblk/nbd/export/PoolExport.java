@@ -2,6 +2,7 @@ package pmemblk.nbd.export;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.PoolFullException;
 
@@ -33,6 +34,11 @@ public final class PoolExport implements Export {
     @Override
     public ExportInfo info() {
         return info;
+    }
+
+    @Override
+    public @Nullable String failureReason() {
+        return pool.failureReason();
     }
 
     @Override

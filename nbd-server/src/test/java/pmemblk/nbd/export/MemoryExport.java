@@ -2,6 +2,7 @@ package pmemblk.nbd.export;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** A disk in the heap, for tests of whoever uses exports. */
 public final class MemoryExport implements Export {
@@ -16,6 +17,11 @@ public final class MemoryExport implements Export {
     @Override
     public ExportInfo info() {
         return info;
+    }
+
+    @Override
+    public @Nullable String failureReason() {
+        return null;
     }
 
     @Override

@@ -31,6 +31,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -104,6 +105,11 @@ class NbdServerTest {
         }
 
         @Override
+        public @Nullable String failureReason() {
+            return null;
+        }
+
+        @Override
         public boolean writeMayBlock(long length, boolean fua) {
             return fua;
         }
@@ -154,6 +160,11 @@ class NbdServerTest {
         @Override
         public ExportInfo info() {
             return memory.info();
+        }
+
+        @Override
+        public @Nullable String failureReason() {
+            return null;
         }
 
         @Override
