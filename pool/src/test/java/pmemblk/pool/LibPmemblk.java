@@ -19,7 +19,7 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /** The real libpmemblk and pmempool; where they are absent, the test fails and says so. */
-final class LibPmemblk implements AutoCloseable {
+public final class LibPmemblk implements AutoCloseable {
     private static final SymbolLookup LIBRARY = load();
     private static final MethodHandle CREATE =
             function("pmemblk_create", ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT);
@@ -79,7 +79,7 @@ final class LibPmemblk implements AutoCloseable {
         }
     }
 
-    static LibPmemblk open(Path path, int blockSize) throws IOException {
+    public static LibPmemblk open(Path path, int blockSize) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom(path.toString());
             return new LibPmemblk(
@@ -124,7 +124,7 @@ final class LibPmemblk implements AutoCloseable {
         }
     }
 
-    byte[] read(long block) throws IOException {
+    public byte[] read(long block) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment buffer = arena.allocate(blockSize);
             require((int) READ.invokeExact(pool, buffer, block));
