@@ -44,18 +44,21 @@ final class PowerCut {
     }
 
     /** Arguments: a folder on tmpfs, the command that makes the filesystem, operations, seed. */
-    public static void main(String[] arguments) throws Exception {
-        Path folder = Path.of(arguments[0]);
+    public static void main(String[] arguments) {
         long seed = Long.parseLong(arguments[3]);
-        PowerCut powerCut = new PowerCut(folder, arguments[1], seed);
+        int status = 1;
         try {
+            PowerCut powerCut = new PowerCut(Path.of(arguments[0]), arguments[1], seed);
             powerCut.record(Integer.parseInt(arguments[2]));
             powerCut.replay();
-        } catch (AssertionFailedError | IOException e) {
-            throw new AssertionFailedError("seed " + seed, e);
+            status = 0;
+        } catch (AssertionFailedError | IOException | InterruptedException e) {
+            System.err.println("seed " + seed);
+            e.printStackTrace();
+        } finally {
+            // The pool of the record is still open, and its server runs: nothing of them may go on.
+            Runtime.getRuntime().halt(status);
         }
-        // The pool of the record stays open until here: nothing of it may be flushed.
-        Runtime.getRuntime().halt(0);
     }
 
     private void record(int operations) throws IOException, InterruptedException {
@@ -74,10 +77,18 @@ final class PowerCut {
                                 "nbd+unix:///disk?socket=" + socket)
                         .inheritIO()
                         .start();
-        Runtime.getRuntime().addShutdownHook(new Thread(nbdfuse::destroyForcibly));
-        await(folder.resolve("nbdfuse.pid"), nbdfuse);
-        Command.of(mkfs, device.resolve("disk")).succeed();
-        Command.of("mount -o loop,nodiscard", device.resolve("disk"), mount).succeed();
+        try {
+            await(folder.resolve("nbdfuse.pid"), nbdfuse);
+            load(device.resolve("disk"), mount, operations);
+        } finally {
+            nbdfuse.destroyForcibly().waitFor();
+        }
+    }
+
+    private void load(Path device, Path mount, int operations)
+            throws IOException, InterruptedException {
+        Command.of(mkfs, device).succeed();
+        Command.of("mount -o loop,nodiscard", device, mount).succeed();
         Path path = mount.resolve("disk.pool");
         BlockPool.create(path, PowerCutOracle.BLOCK_SIZE, POOL_SIZE, 0600).close();
         Path held = Files.createDirectory(folder.resolve("held"));
@@ -92,7 +103,6 @@ final class PowerCut {
         for (int i = 0; i < operations; i++) {
             operate(pool);
         }
-        nbdfuse.destroyForcibly().waitFor();
     }
 
     private static void await(Path file, Process process) throws InterruptedException {
