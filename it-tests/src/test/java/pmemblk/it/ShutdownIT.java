@@ -19,7 +19,7 @@ class ShutdownIT {
     void sigtermUnderLoadAnswersFlushesUnlocksAndExitsWith0(
             @TempDir(factory = Place.Disk.class) Path directory) throws Exception {
         Path pool = Pools.create(directory, "disk.pool", 4096);
-        VerifiedLoad load = new VerifiedLoad(4096, 1);
+        VerifiedLoad load = new VerifiedLoad(4, 4096, 1);
 
         try (ServerProcess server = ServerProcess.startTcp(pool)) {
             InetSocketAddress address = server.address();
@@ -39,7 +39,7 @@ class ShutdownIT {
             @TempDir(factory = Place.Tmpfs.class) Path directory) throws Exception {
         Path pool = Pools.create(directory, "disk.pool", 520);
         Path socket = directory.resolve("nbd.sock");
-        VerifiedLoad load = new VerifiedLoad(520, 2);
+        VerifiedLoad load = new VerifiedLoad(4, 520, 2);
 
         try (ServerProcess server =
                 ServerProcess.start(2, "--listen 127.0.0.1:0 --unix", socket, pool)) {
