@@ -60,6 +60,12 @@ final class ServerProcess implements AutoCloseable {
         return start(List.of(options), 1, Command.words("--listen 127.0.0.1:0 " + words, pool));
     }
 
+    /** Starts {@code serve} as the command of another program, whose words spaces separate. */
+    static ServerProcess startUnder(String program, String words, Path pool)
+            throws IOException, InterruptedException {
+        return start(Command.words(program), 1, Command.words(words, pool));
+    }
+
     private static ServerProcess start(List<String> before, int uriCount, List<String> words)
             throws IOException, InterruptedException {
         // A test run in the background ignores SIGINT, and what it starts would ignore it, too.
