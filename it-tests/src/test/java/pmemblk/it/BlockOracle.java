@@ -7,77 +7,92 @@ import java.util.List;
 import org.opentest4j.AssertionFailedError;
 
 /**
- * Knows what each block may hold: every whole content that was sent for it, less those that a later
- * one has certainly replaced. A content is certainly replaced by another that was sent after the
- * first was replied to, and was itself replied to. Thread-safe.
+ * Knows what each cell of a range may hold, a block or a part of one: every whole content that was
+ * sent for it, less those that a later one has certainly replaced. A content is certainly replaced
+ * by another that was sent after the first was replied to, and was itself replied to. Thread-safe.
  */
 final class BlockOracle {
     private static final long NEVER = Long.MAX_VALUE;
 
-    private final int blockSize;
+    private final long firstOffset;
+    private final int cellSize;
     private final List<List<Version>> candidates = new ArrayList<>();
     private long tick;
 
-    /** One content that was sent for a block. */
+    /** One content that was sent for a cell. */
     final class Version {
-        private final int block;
+        private final int cell;
         private final byte[] content;
         private final long sent = ++tick;
         private long replied = NEVER;
 
-        private Version(int block, byte[] content) {
-            this.block = block;
+        private Version(int cell, byte[] content) {
+            this.cell = cell;
             this.content = content;
         }
 
-        int block() {
-            return block;
+        /** Where its cell lies on the export, in bytes. */
+        long offset() {
+            return BlockOracle.this.offset(cell);
+        }
+
+        /** Takes note that the server said it was done. */
+        void replied() {
+            synchronized (BlockOracle.this) {
+                replied = ++tick;
+                candidates.get(cell).removeIf(other -> other.replied < sent);
+            }
         }
     }
 
-    /** All blocks are zero. */
-    BlockOracle(int blockCount, int blockSize) {
-        this.blockSize = blockSize;
-        for (int block = 0; block < blockCount; block++) {
-            Version zeroes = new Version(block, new byte[blockSize]);
+    /**
+     * All cells are zero.
+     *
+     * @param firstOffset where cell 0 lies on the export, in bytes; the others follow
+     * @param cellSize bytes a cell
+     */
+    BlockOracle(long firstOffset, int cellCount, int cellSize) {
+        this.firstOffset = firstOffset;
+        this.cellSize = cellSize;
+        for (int cell = 0; cell < cellCount; cell++) {
+            Version zeroes = new Version(cell, new byte[cellSize]);
             zeroes.replied = ++tick;
             candidates.add(new ArrayList<>(List.of(zeroes)));
         }
     }
 
-    int blockCount() {
+    int cellCount() {
         return candidates.size();
     }
 
-    int blockSize() {
-        return blockSize;
+    int cellSize() {
+        return cellSize;
+    }
+
+    /** Where a cell lies on the export, in bytes. */
+    long offset(int cell) {
+        return firstOffset + (long) cell * cellSize;
     }
 
     /** Takes note that a content is about to be sent. */
-    synchronized Version sending(int block, byte[] content) {
-        Version version = new Version(block, content);
-        candidates.get(block).add(version);
+    synchronized Version sending(int cell, byte[] content) {
+        Version version = new Version(cell, content);
+        candidates.get(cell).add(version);
         return version;
     }
 
-    /** Takes note that the server said it was done. */
-    synchronized void replied(Version version) {
-        version.replied = ++tick;
-        candidates.get(version.block).removeIf(other -> other.replied < version.sent);
-    }
-
-    /** What a block holds, if nobody else is changing it. */
-    synchronized byte[] content(int block) {
-        List<Version> versions = candidates.get(block);
+    /** What a cell holds, if nobody else is changing it. */
+    synchronized byte[] content(int cell) {
+        List<Version> versions = candidates.get(cell);
         if (versions.size() != 1) {
-            throw new IllegalStateException("block " + block + " is being changed");
+            throw new IllegalStateException("cell " + cell + " is being changed");
         }
         return versions.get(0).content;
     }
 
-    /** Fails unless the block may hold this; from now on, this alone is what it holds. */
-    synchronized void settle(int block, byte[] found) {
-        List<Version> versions = candidates.get(block);
+    /** Fails unless the cell may hold this; from now on, this alone is what it holds. */
+    synchronized void settle(int cell, byte[] found) {
+        List<Version> versions = candidates.get(cell);
         for (Version version : versions) {
             if (Arrays.equals(version.content, found)) {
                 version.replied = ++tick;
@@ -87,9 +102,10 @@ final class BlockOracle {
             }
         }
         throw new AssertionFailedError(
-                "block %d is torn, foreign or lost a replied write: it begins with %s, ends with %s,"
-                                .formatted(block, head(found), tail(found))
-                        + " it may hold "
+                ("%d bytes at %d are torn, foreign or lost a replied write: they begin with %s, end"
+                                        + " with %s,")
+                                .formatted(cellSize, offset(cell), head(found), tail(found))
+                        + " they may be "
                         + versions.stream()
                                 .map(v -> head(v.content) + ".." + tail(v.content))
                                 .toList());

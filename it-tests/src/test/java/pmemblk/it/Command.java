@@ -89,7 +89,8 @@ final class Command {
         return outcome;
     }
 
-    private Outcome run() throws IOException, InterruptedException {
+    /** Runs it, whatever its exit status. */
+    Outcome run() throws IOException, InterruptedException {
         Path work = Files.createTempDirectory("pmemblk-it");
         Path in = Files.write(work.resolve("in"), input);
         Path out = work.resolve("out");

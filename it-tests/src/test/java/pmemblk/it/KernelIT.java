@@ -7,10 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.opentest4j.AssertionFailedError;
 
 /**
@@ -19,6 +20,7 @@ import org.opentest4j.AssertionFailedError;
  */
 class KernelIT {
     private static final Duration LIMIT = Duration.ofMinutes(6);
+    private static final int KILLS = 4;
     private static final Duration POLL = Duration.ofMillis(100);
 
     @TempDir(factory = Place.Tmpfs.class)
@@ -26,24 +28,22 @@ class KernelIT {
 
     /** Runs a script in a guest whose kernel may not complain, and returns what it printed. */
     private String inGuest(String script) throws IOException, InterruptedException {
+        Path pool = directory.resolve("vol.pool");
         String output;
-        try (ServerProcess server = serve(0)) {
+        try (ServerProcess server = serve(pool, 0)) {
             output =
                     Command.of(guestCommand(server, "--strict", script))
                             .within(LIMIT)
                             .succeed()
                             .output();
         }
-        Pools.checkWithPmempool(pool());
+        Pools.checkWithPmempool(pool);
         return output;
     }
 
-    private Path pool() {
-        return directory.resolve("vol.pool");
-    }
-
-    private ServerProcess serve(int port) throws IOException, InterruptedException {
-        return ServerProcess.start(1, "--create 400M --listen 127.0.0.1:" + port, pool());
+    private static ServerProcess serve(Path pool, int port)
+            throws IOException, InterruptedException {
+        return ServerProcess.start(1, "--create 400M --listen 127.0.0.1:" + port, pool);
     }
 
     private static String guestCommand(ServerProcess server, String options, String script) {
@@ -83,29 +83,28 @@ class KernelIT {
         assertTrue(output.contains("verified 32 MB"), output);
     }
 
-    @Test
-    void mountedFilesystemSurvivesKillAndRestartOfTheServer() throws Exception {
-        Path output = directory.resolve("output");
-        int port;
+    /** The pool lies on an ordinary file, where a killed server leaves held writes behind. */
+    @ParameterizedTest
+    @ValueSource(strings = {"ext4", "xfs"})
+    void mountedFilesystemSeesKillsAndRestartsOfTheServerAsPauses(
+            String fs, @TempDir(factory = Place.Disk.class) Path disk) throws Exception {
+        Path pool = disk.resolve("vol.pool");
+        Path output = disk.resolve("output");
         Process guest;
-        try (ServerProcess server = serve(0)) {
+        int port;
+        try (ServerProcess server = serve(pool, 0)) {
             port = server.address().getPort();
-            // The kernel sends a request again once it has waited for longer than the time-out.
-            List<String> command =
-                    Command.words(
-                            guestCommand(
-                                    server,
-                                    "--reconnect 60 --io-timeout 3",
-                                    "survive-restart.sh 10"));
-            guest =
-                    new ProcessBuilder(command)
-                            .redirectErrorStream(true)
-                            .redirectOutput(output.toFile())
-                            .start();
-            awaitLine(guest, output, "under way");
+            guest = startGuest(server, "survive-restart.sh %s %d 15".formatted(fs, KILLS), output);
+            awaitLine(guest, output, "kill 1 of " + KILLS);
             server.kill();
         }
-        try (ServerProcess server = serve(port)) {
+        for (int kill = 2; kill <= KILLS; kill++) {
+            try (ServerProcess server = serve(pool, port)) {
+                awaitLine(guest, output, "kill %d of %d".formatted(kill, KILLS));
+                server.kill();
+            }
+        }
+        try (ServerProcess server = serve(pool, port)) {
             boolean ended = guest.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS);
             guest.destroy();
             String all = Files.readString(output) + server.log();
@@ -113,7 +112,20 @@ class KernelIT {
             assertTrue(all.contains("reconnected"), all);
             assertTrue(all.contains("blocks verified"), all);
         }
-        Pools.checkWithPmempool(pool());
+        Pools.checkWithPmempool(pool);
+    }
+
+    /**
+     * A guest whose device waits for a lost server, and whose kernel may complain of nothing else.
+     */
+    private static Process startGuest(ServerProcess server, String script, Path output)
+            throws IOException {
+        // The kernel sends a request again once it has waited for longer than the time-out.
+        String options = "--strict --reconnect 60 --io-timeout 3";
+        return new ProcessBuilder(Command.words(guestCommand(server, options, script)))
+                .redirectErrorStream(true)
+                .redirectOutput(output.toFile())
+                .start();
     }
 
     private static void awaitLine(Process guest, Path output, String line)

@@ -16,7 +16,8 @@ import org.opentest4j.AssertionFailedError;
 
 /**
  * One connection of a {@link VerifiedLoad}. The blocks of its own it writes in whole and in part,
- * one or several at a time, never two requests on one of them at once; the shared ones in whole.
+ * one or several at a time, never two requests on one of them at once; the shared ones in whole;
+ * and its parts of blocks at the same time as others do theirs.
  */
 final class LoadClient {
     private static final int DEPTH = 8;
@@ -24,12 +25,46 @@ final class LoadClient {
     private static final byte[] NOTHING = {};
 
     private final NbdConnection connection;
-    private final BlockOracle oracle;
+    private final Share share;
+    private final BlockOracle blocks;
+    private final BlockOracle parts;
+    private final Mix mix;
     private final SplittableRandom random;
-    private final int firstBlock;
     private final CountDownLatch answered;
     private final Map<Long, Request> underWay = new HashMap<>();
-    private final Set<Integer> busyBlocks = new HashSet<>();
+
+    /** Where cells lie of which a request is under way. */
+    private final Set<Long> busy = new HashSet<>();
+
+    /** What connection {@code index} of {@code count} may change. */
+    record Share(BlockOracle blocks, BlockOracle parts, int index, int count) {
+        int firstOwnBlock() {
+            return index * VerifiedLoad.OWN_BLOCKS;
+        }
+
+        int firstSharedBlock() {
+            return count * VerifiedLoad.OWN_BLOCKS;
+        }
+
+        int part(int number) {
+            return number * count + index;
+        }
+
+        int partCount() {
+            return parts.cellCount() / count;
+        }
+    }
+
+    /** How many changes of a hundred have FUA, and how many requests of a hundred are a FLUSH. */
+    record Mix(int fuaPercent, int flushPercent) {
+        private static final int[] FUA = {0, 3, 50};
+        private static final int[] FLUSH = {0, 1, 10};
+
+        /** Nothing is flushed, all of the time something is, or whatever lies between. */
+        static Mix any(SplittableRandom random) {
+            return new Mix(FUA[random.nextInt(FUA.length)], FLUSH[random.nextInt(FLUSH.length)]);
+        }
+    }
 
     /** What a reply will mean: contents that are there, or a block that was read. */
     private record Request(List<BlockOracle.Version> changes, int readBlock) {
@@ -38,14 +73,16 @@ final class LoadClient {
 
     LoadClient(
             NbdConnection connection,
-            BlockOracle oracle,
+            Share share,
+            Mix mix,
             SplittableRandom random,
-            int firstBlock,
             CountDownLatch answered) {
         this.connection = connection;
-        this.oracle = oracle;
+        this.share = share;
+        this.blocks = share.blocks;
+        this.parts = share.parts;
+        this.mix = mix;
         this.random = random;
-        this.firstBlock = firstBlock;
         this.answered = answered;
     }
 
@@ -66,80 +103,97 @@ final class LoadClient {
     }
 
     private void sendAny() throws IOException {
+        if (random.nextInt(100) < mix.flushPercent) {
+            change(NbdConnection.FLUSH, 0, 0, NOTHING, List.of());
+            return;
+        }
         switch (random.nextInt(20)) {
-            case 0 -> send(NbdConnection.FLUSH, 0, 0, NOTHING, List.of());
-            case 1, 2 -> read();
-            case 3, 4, 5 -> writeShared();
-            case 6, 7, 8 -> zeroOwn();
+            case 0, 1 -> read();
+            case 2, 3, 4 -> changeShared();
+            case 5, 6, 7 -> writePart();
+            case 8, 9, 10 -> zeroOwn();
             default -> writeOwn();
         }
     }
 
-    private void writeShared() throws IOException {
-        int block =
-                VerifiedLoad.CONNECTIONS * VerifiedLoad.OWN_BLOCKS
-                        + random.nextInt(VerifiedLoad.SHARED_BLOCKS);
-        byte[] content = stamped(oracle.blockSize());
-        List<BlockOracle.Version> changes = List.of(oracle.sending(block, content));
-        send(NbdConnection.WRITE, offset(block), content.length, content, changes);
+    /** A block that others write, trim and zero at the same time. */
+    private void changeShared() throws IOException {
+        int block = share.firstSharedBlock() + random.nextInt(VerifiedLoad.SHARED_BLOCKS);
+        if (random.nextInt(4) == 0) {
+            zero(block, 1);
+        } else {
+            byte[] content = stamped(blocks.cellSize());
+            write(blocks.offset(block), content, List.of(blocks.sending(block, content)));
+        }
+    }
+
+    /** A part of a block of which others write the other parts at the same time. */
+    private void writePart() throws IOException {
+        int part = share.part(random.nextInt(share.partCount()));
+        if (busy.add(parts.offset(part))) {
+            byte[] content = stamped(parts.cellSize());
+            write(parts.offset(part), content, List.of(parts.sending(part, content)));
+        }
     }
 
     /** Any range of our own blocks; its edges lie on blocks, on sectors, or anywhere. */
     private void writeOwn() throws IOException {
-        int size = oracle.blockSize();
-        int blocks = 1 + random.nextInt(MOST_BLOCKS_A_REQUEST);
-        int start = anyOwn(blocks);
+        int size = blocks.cellSize();
+        int count = 1 + random.nextInt(MOST_BLOCKS_A_REQUEST);
+        int start = anyOwn(count);
         int grain = new int[] {size, 512, 1}[random.nextInt(3)];
         int from = random.nextInt(size) / grain * grain;
-        int to = blocks * size - random.nextInt(size) / grain * grain;
-        if (from >= to || anyBusy(start, blocks)) {
+        int to = count * size - random.nextInt(size) / grain * grain;
+        if (from >= to || !take(start, count)) {
             return;
         }
         byte[] payload = stamped(to - from);
         List<BlockOracle.Version> changes = new ArrayList<>();
-        for (int i = 0; i < blocks; i++) {
+        for (int i = 0; i < count; i++) {
             int first = Math.max(from, i * size);
             int end = Math.min(to, (i + 1) * size);
-            if (first < end) {
-                byte[] content = oracle.content(start + i).clone();
-                System.arraycopy(payload, first - from, content, first - i * size, end - first);
-                changes.add(oracle.sending(start + i, content));
-                busyBlocks.add(start + i);
-            }
+            byte[] content = blocks.content(start + i).clone();
+            System.arraycopy(payload, first - from, content, first - i * size, end - first);
+            changes.add(blocks.sending(start + i, content));
         }
-        send(NbdConnection.WRITE, offset(start) + from, payload.length, payload, changes);
+        write(blocks.offset(start) + from, payload, changes);
     }
 
     private void zeroOwn() throws IOException {
-        int blocks = 1 + random.nextInt(MOST_BLOCKS_A_REQUEST);
-        int start = anyOwn(blocks);
-        if (anyBusy(start, blocks)) {
-            return;
+        int count = 1 + random.nextInt(MOST_BLOCKS_A_REQUEST);
+        int start = anyOwn(count);
+        if (take(start, count)) {
+            zero(start, count);
         }
-        List<BlockOracle.Version> changes = new ArrayList<>();
-        for (int i = 0; i < blocks; i++) {
-            changes.add(oracle.sending(start + i, new byte[oracle.blockSize()]));
-            busyBlocks.add(start + i);
-        }
-        int command = random.nextBoolean() ? NbdConnection.TRIM : NbdConnection.WRITE_ZEROES;
-        send(command, offset(start), blocks * oracle.blockSize(), NOTHING, changes);
     }
 
     private void read() throws IOException {
         int block = anyOwn(1);
-        if (busyBlocks.add(block)) {
-            long cookie =
-                    connection.send(
-                            NbdConnection.READ, 0, offset(block), oracle.blockSize(), NOTHING);
+        if (take(block, 1)) {
+            long cookie = connection.sendRead(blocks.offset(block), blocks.cellSize());
             underWay.put(cookie, new Request(List.of(), block));
         }
     }
 
-    private void send(
+    private void write(long offset, byte[] payload, List<BlockOracle.Version> changes)
+            throws IOException {
+        change(NbdConnection.WRITE, offset, payload.length, payload, changes);
+    }
+
+    private void zero(int start, int count) throws IOException {
+        List<BlockOracle.Version> changes = new ArrayList<>();
+        for (int block = start; block < start + count; block++) {
+            changes.add(blocks.sending(block, new byte[blocks.cellSize()]));
+        }
+        int command = random.nextBoolean() ? NbdConnection.TRIM : NbdConnection.WRITE_ZEROES;
+        change(command, blocks.offset(start), count * blocks.cellSize(), NOTHING, changes);
+    }
+
+    private void change(
             int command, long offset, int length, byte[] payload, List<BlockOracle.Version> changes)
             throws IOException {
-        boolean mayBeFua = command != NbdConnection.FLUSH;
-        int flags = mayBeFua && random.nextBoolean() ? NbdConnection.FUA : 0;
+        boolean fua = command != NbdConnection.FLUSH && random.nextInt(100) < mix.fuaPercent;
+        int flags = fua ? NbdConnection.FUA : 0;
         long cookie = connection.send(command, flags, offset, length, payload);
         underWay.put(cookie, new Request(changes, Request.NONE));
     }
@@ -151,31 +205,32 @@ final class LoadClient {
             throw new AssertionFailedError("a good request was answered with " + reply);
         }
         for (BlockOracle.Version change : request.changes) {
-            oracle.replied(change);
-            busyBlocks.remove(change.block());
+            change.replied();
+            busy.remove(change.offset());
         }
         if (request.readBlock != Request.NONE) {
-            oracle.settle(request.readBlock, reply.bytes());
-            busyBlocks.remove(request.readBlock);
+            blocks.settle(request.readBlock, reply.bytes());
+            busy.remove(blocks.offset(request.readBlock));
         }
         answered.countDown();
     }
 
-    private int anyOwn(int blocks) {
-        return firstBlock + random.nextInt(VerifiedLoad.OWN_BLOCKS - blocks + 1);
+    private int anyOwn(int count) {
+        return share.firstOwnBlock() + random.nextInt(VerifiedLoad.OWN_BLOCKS - count + 1);
     }
 
-    private boolean anyBusy(int start, int blocks) {
-        for (int block = start; block < start + blocks; block++) {
-            if (busyBlocks.contains(block)) {
-                return true;
+    /** Makes blocks busy, unless one of them is. */
+    private boolean take(int start, int count) {
+        List<Long> offsets = new ArrayList<>();
+        for (int block = start; block < start + count; block++) {
+            offsets.add(blocks.offset(block));
+        }
+        for (Long offset : offsets) {
+            if (busy.contains(offset)) {
+                return false;
             }
         }
-        return false;
-    }
-
-    private long offset(int block) {
-        return (long) block * oracle.blockSize();
+        return busy.addAll(offsets);
     }
 
     /** Words that no other request holds, so that a mixed block is seen. */

@@ -34,6 +34,7 @@ final class NbdConnection implements AutoCloseable {
     private static final int OPT_GO = 7;
     private static final int REP_ACK = 1;
     private static final int REP_INFO = 3;
+    private static final int INFO_EXPORT = 0;
     private static final Duration REPLY_LIMIT = Duration.ofSeconds(60);
 
     private final Socket socket;
@@ -41,6 +42,7 @@ final class NbdConnection implements AutoCloseable {
     private final DataOutputStream out;
     private final Map<Long, Integer> readLengths = new HashMap<>();
     private long nextCookie = 1;
+    private long exportSize;
 
     /** The answer to the request with that cookie; {@code data} is empty but for a READ. */
     record Reply(long cookie, int error, ByteBuffer data) {
@@ -78,9 +80,17 @@ final class NbdConnection implements AutoCloseable {
             require(OPTION_REPLY_MAGIC, in.readLong());
             require(OPT_GO, in.readInt());
             type = in.readInt();
-            in.skipNBytes(in.readInt());
+            ByteBuffer data = ByteBuffer.wrap(in.readNBytes(in.readInt()));
+            if (type == REP_INFO && data.getShort() == INFO_EXPORT) {
+                exportSize = data.getLong();
+            }
         } while (type == REP_INFO);
         require(REP_ACK, type);
+    }
+
+    /** Bytes that the export has. */
+    long exportSize() {
+        return exportSize;
     }
 
     /** Sends a request, or at least keeps it for {@link #receive}; returns its cookie. */
@@ -99,6 +109,11 @@ final class NbdConnection implements AutoCloseable {
         return cookie;
     }
 
+    /** Sends a READ, or at least keeps it for {@link #receive}; returns its cookie. */
+    long sendRead(long offset, int length) throws IOException {
+        return send(READ, 0, offset, length, new byte[0]);
+    }
+
     /** Sends what is held back and waits for the next reply, to whichever request it is. */
     Reply receive() throws IOException {
         out.flush();
@@ -113,7 +128,7 @@ final class NbdConnection implements AutoCloseable {
 
     /** Reads a range, with no other request under way. */
     byte[] read(long offset, int length) throws IOException {
-        send(READ, 0, offset, length, new byte[0]);
+        sendRead(offset, length);
         Reply reply = receive();
         require(0, reply.error);
         return reply.bytes();

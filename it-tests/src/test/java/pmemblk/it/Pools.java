@@ -39,6 +39,24 @@ final class Pools {
         assertTrue(output.endsWith(": consistent\n"), output);
     }
 
+    /**
+     * Fails unless PMDK's own tool finds a pool consistent whose server was killed. Its one false
+     * alarm does not count: a lane killed between the two halves of the first swap it ever logs.
+     */
+    static void checkKilledWithPmempool(Path pool) throws IOException, InterruptedException {
+        Path copy = pool.resolveSibling(pool.getFileName() + ".copy");
+        if (Command.of("pmempool check -q", pool).run().status() == 0) {
+            return;
+        }
+        try {
+            Files.copy(pool, copy);
+            FirstSwaps.takeBack(copy);
+            checkWithPmempool(copy);
+        } finally {
+            Files.deleteIfExists(copy);
+        }
+    }
+
     /** A file of random bytes. */
     static Path randomFile(Path file, long size) throws IOException {
         SplittableRandom random = new SplittableRandom(size);

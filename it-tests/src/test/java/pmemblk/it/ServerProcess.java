@@ -47,9 +47,32 @@ final class ServerProcess implements AutoCloseable {
     /** Starts {@code serve} with these words and returns once it has printed that many URIs. */
     static ServerProcess start(int uriCount, String words, Object... more)
             throws IOException, InterruptedException {
-        List<String> command = Command.words(words, more);
+        return start(List.of(), uriCount, Command.words(words, more));
+    }
+
+    /**
+     * Starts {@code serve} on a free TCP port of 127.0.0.1 for less than a second: without the
+     * compiler that takes longer than that to pay, which halves the CPU time of a start.
+     */
+    static ServerProcess startBriefly(String words, Path pool)
+            throws IOException, InterruptedException {
+        String options = "PMEMBLK_NBD_JAVA_OPTS=" + JAVA_OPTIONS + " -XX:TieredStopAtLevel=1";
+        return start(List.of(options), 1, Command.words("--listen 127.0.0.1:0 " + words, pool));
+    }
+
+    /** Starts {@code serve} as the command of another program, whose words spaces separate. */
+    static ServerProcess startUnder(String program, String words, Path pool)
+            throws IOException, InterruptedException {
+        return start(Command.words(program), 1, Command.words(words, pool));
+    }
+
+    private static ServerProcess start(List<String> before, int uriCount, List<String> words)
+            throws IOException, InterruptedException {
         // A test run in the background ignores SIGINT, and what it starts would ignore it, too.
-        command.addAll(0, List.of("env", "--default-signal=INT", LAUNCHER.toString(), "serve"));
+        List<String> command = new ArrayList<>(List.of("env", "--default-signal=INT"));
+        command.addAll(before);
+        command.addAll(List.of(LAUNCHER.toString(), "serve"));
+        command.addAll(words);
         Path log = Files.createTempFile("pmemblk-nbd", ".log");
         ProcessBuilder builder = new ProcessBuilder(command).redirectError(log.toFile());
         builder.environment().put("PMEMBLK_NBD_JAVA_OPTS", JAVA_OPTIONS);

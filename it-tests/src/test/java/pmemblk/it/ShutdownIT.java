@@ -3,11 +3,13 @@ package pmemblk.it;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeout;
 
 import java.net.ConnectException;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -19,7 +21,7 @@ class ShutdownIT {
     void sigtermUnderLoadAnswersFlushesUnlocksAndExitsWith0(
             @TempDir(factory = Place.Disk.class) Path directory) throws Exception {
         Path pool = Pools.create(directory, "disk.pool", 4096);
-        VerifiedLoad load = new VerifiedLoad(4096, 1);
+        VerifiedLoad load = new VerifiedLoad(4, 4096, 1);
 
         try (ServerProcess server = ServerProcess.startTcp(pool)) {
             InetSocketAddress address = server.address();
@@ -35,11 +37,37 @@ class ShutdownIT {
     }
 
     @Test
+    void sigtermWithAHundredBusyClientsLosesNoReplyAndTakesLessThanTenSeconds(
+            @TempDir(factory = Place.Disk.class) Path directory) throws Exception {
+        Path pool = directory.resolve("disk.pool");
+        Command.pmemblkNbd("create --size 64M", pool).succeed();
+        VerifiedLoad load = new VerifiedLoad(100, 4096, 3);
+
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            load.run(
+                    server.address(),
+                    "disk",
+                    20 * REPLIES,
+                    () -> {
+                        server.terminate();
+                        assertTimeout(
+                                Duration.ofSeconds(10), () -> assertEquals(0, server.awaitEnd()));
+                    });
+        }
+
+        Pools.checkWithPmempool(pool);
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            load.verify(server.address(), "disk");
+            load.verifyTheRestIsZero(server.address(), "disk");
+        }
+    }
+
+    @Test
     void sigintUnderLoadExitsWith0AndRemovesTheSocket(
             @TempDir(factory = Place.Tmpfs.class) Path directory) throws Exception {
         Path pool = Pools.create(directory, "disk.pool", 520);
         Path socket = directory.resolve("nbd.sock");
-        VerifiedLoad load = new VerifiedLoad(520, 2);
+        VerifiedLoad load = new VerifiedLoad(4, 520, 2);
 
         try (ServerProcess server =
                 ServerProcess.start(2, "--listen 127.0.0.1:0 --unix", socket, pool)) {

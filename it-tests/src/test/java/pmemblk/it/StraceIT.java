@@ -1,0 +1,110 @@
+package pmemblk.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a FLUSH costs on an ordinary file: the server's system calls, counted by strace. */
+class StraceIT {
+    private static final int BLOCK_SIZE = 4096;
+    private static final int LANES = 256;
+    private static final int FLUSHES = 100;
+
+    /** A call that succeeded, perhaps reported in two lines because another came between. */
+    private static final Pattern DONE =
+            Pattern.compile("\\d+ +(?:<\\.\\.\\. )?(\\w+)(?:\\(| resumed>).* = 0");
+
+    @TempDir(factory = Place.Disk.class)
+    private Path directory = Path.of("");
+
+    private Path trace = Path.of("");
+    private Path pool = Path.of("");
+
+    @BeforeEach
+    void createPool() throws Exception {
+        pool = Pools.create(directory, "disk.pool", BLOCK_SIZE);
+        trace = directory.resolve("trace");
+    }
+
+    /** A server of which all calls are traced whose names have "sync" in them. */
+    private ServerProcess serve() throws IOException, InterruptedException {
+        // Traced by a grandchild (-D), the process is the server as ever; other calls are not
+        // stopped at (--seccomp-bpf), so it is as fast.
+        String strace = "strace -D -f --seccomp-bpf --signal=none -e trace=/sync -o " + trace;
+        return ServerProcess.startUnder(strace, "--listen 127.0.0.1:0", pool);
+    }
+
+    /** Calls that were done from a line of the trace on, by name. */
+    private Map<String, Long> callsSince(int line) throws IOException {
+        List<String> lines = Files.readAllLines(trace);
+        return lines.subList(line, lines.size()).stream()
+                .map(DONE::matcher)
+                .filter(Matcher::matches)
+                .collect(Collectors.groupingBy(call -> call.group(1), Collectors.counting()));
+    }
+
+    private int linesUntilNow() throws IOException {
+        return Files.readAllLines(trace).size();
+    }
+
+    private static void writeBlocks(NbdConnection connection, int first, int count)
+            throws IOException {
+        for (int block = first; block < first + count; block++) {
+            byte[] content = new byte[BLOCK_SIZE];
+            content[0] = (byte) block;
+            connection.send(NbdConnection.WRITE, 0, (long) block * BLOCK_SIZE, BLOCK_SIZE, content);
+        }
+        for (int i = 0; i < count; i++) {
+            assertEquals(0, connection.receive().error());
+        }
+    }
+
+    private static void flush(NbdConnection connection) throws IOException {
+        connection.send(NbdConnection.FLUSH, 0, 0, 0, new byte[0]);
+        assertEquals(0, connection.receive().error());
+    }
+
+    @Test
+    void flushAfterAsManyWritesAsThereAreLanesTakesTwoSyncs() throws Exception {
+        try (ServerProcess server = serve();
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            // The commit timer leaves out the second that follows.
+            writeBlocks(connection, 0, 1);
+            flush(connection);
+            int begin = linesUntilNow();
+
+            for (int i = 0; i < FLUSHES; i++) {
+                writeBlocks(connection, i % 8 * LANES, LANES);
+                flush(connection);
+            }
+
+            assertEquals(Map.of("fdatasync", 2L * FLUSHES), callsSince(begin));
+        }
+    }
+
+    @Test
+    void flushOfNothingTakesNoSync() throws Exception {
+        try (ServerProcess server = serve();
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            writeBlocks(connection, 0, 1);
+            flush(connection);
+            int begin = linesUntilNow();
+
+            for (int i = 0; i < FLUSHES; i++) {
+                flush(connection);
+            }
+
+            assertEquals(Map.of(), callsSince(begin));
+        }
+    }
+}
