@@ -1,0 +1,133 @@
+package pmemblk.nbd.tls;
+
+import io.netty.handler.ssl.ClientAuth;
+import io.netty.handler.ssl.SslContext;
+import io.netty.handler.ssl.SslContextBuilder;
+import io.netty.handler.ssl.SslProvider;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.PrivateKey;
+import java.security.PublicKey;
+import java.security.Signature;
+import java.security.cert.CertPathBuilder;
+import java.security.cert.CertStore;
+import java.security.cert.CollectionCertStoreParameters;
+import java.security.cert.PKIXBuilderParameters;
+import java.security.cert.PKIXRevocationChecker;
+import java.security.cert.TrustAnchor;
+import java.security.cert.X509CRL;
+import java.security.cert.X509CertSelector;
+import java.security.cert.X509Certificate;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import javax.net.ssl.CertPathTrustManagerParameters;
+import javax.net.ssl.TrustManagerFactory;
+
+/**
+ * What a server shows to its clients, and what it judges theirs by.
+ *
+ * @param chain the server's certificate first, then those between it and its authority
+ * @param authorities whose word is taken for clients; empty if none needs a certificate
+ * @param revocations what the authorities have taken back; if empty, nobody asks
+ */
+record ServerCredentials(
+        PrivateKey key,
+        List<X509Certificate> chain,
+        List<X509Certificate> authorities,
+        List<X509CRL> revocations) {
+
+    private static final String PKIX = "PKIX";
+
+    /**
+     * Reads them from a folder.
+     *
+     * @throws IOException if a file is missing or holds something else, or the files do not fit
+     *     each other; the message says which
+     */
+    static ServerCredentials read(Path folder, boolean verifyPeer) throws IOException {
+        Path keyFile = CertificateFile.SERVER_KEY.in(folder);
+        List<X509Certificate> chain = Pem.certificates(CertificateFile.SERVER_CERT.in(folder));
+        PrivateKey key = Pem.privateKey(keyFile);
+        if (!fits(key, chain.getFirst().getPublicKey())) {
+            throw new IOException(
+                    keyFile + " is not the key of server-cert.pem; put the two there together");
+        }
+        return new ServerCredentials(
+                key,
+                chain,
+                verifyPeer ? Pem.certificates(CertificateFile.CA_CERT.in(folder)) : List.of(),
+                verifyPeer ? Pem.revocations(CertificateFile.CA_CRL.in(folder)) : List.of());
+    }
+
+    private static boolean fits(PrivateKey key, PublicKey publicKey) {
+        byte[] text = {1, 2, 3};
+        try {
+            Signature signature = Signature.getInstance(signatureAlgorithm(key));
+            signature.initSign(key);
+            signature.update(text);
+            byte[] signed = signature.sign();
+            signature.initVerify(publicKey);
+            signature.update(text);
+            return signature.verify(signed);
+        } catch (GeneralSecurityException ofAnotherKind) {
+            return false;
+        }
+    }
+
+    private static String signatureAlgorithm(PrivateKey key) {
+        return switch (key.getAlgorithm()) {
+            case "RSA" -> "SHA256withRSA";
+            case "EC" -> "SHA256withECDSA";
+            default -> key.getAlgorithm();
+        };
+    }
+
+    /** TLS by these credentials; versions before 1.2 have known weaknesses and are not spoken. */
+    SslContext context() throws IOException {
+        SslContextBuilder builder =
+                SslContextBuilder.forServer(key, chain)
+                        .sslProvider(SslProvider.JDK)
+                        .protocols("TLSv1.3", "TLSv1.2");
+        if (!authorities.isEmpty()) {
+            builder.clientAuth(ClientAuth.REQUIRE).trustManager(trust());
+        }
+        return builder.build();
+    }
+
+    private TrustManagerFactory trust() throws IOException {
+        Set<TrustAnchor> anchors =
+                authorities.stream()
+                        .map(authority -> new TrustAnchor(authority, null))
+                        .collect(Collectors.toSet());
+        try {
+            PKIXBuilderParameters rules =
+                    new PKIXBuilderParameters(anchors, new X509CertSelector());
+            rules.setRevocationEnabled(false);
+            if (!revocations.isEmpty()) {
+                rules.addCertPathChecker(revocationChecker());
+                rules.addCertStore(
+                        CertStore.getInstance(
+                                "Collection", new CollectionCertStoreParameters(revocations)));
+            }
+            TrustManagerFactory trust = TrustManagerFactory.getInstance(PKIX);
+            trust.init(new CertPathTrustManagerParameters(rules));
+            return trust;
+        } catch (GeneralSecurityException e) {
+            throw new IOException("the authorities of ca-cert.pem do not serve: " + e, e);
+        }
+    }
+
+    /** Goes by the list that is there, and asks nobody over the network. */
+    private static PKIXRevocationChecker revocationChecker() throws GeneralSecurityException {
+        PKIXRevocationChecker checker =
+                (PKIXRevocationChecker) CertPathBuilder.getInstance(PKIX).getRevocationChecker();
+        checker.setOptions(
+                EnumSet.of(
+                        PKIXRevocationChecker.Option.PREFER_CRLS,
+                        PKIXRevocationChecker.Option.NO_FALLBACK));
+        return checker;
+    }
+}
