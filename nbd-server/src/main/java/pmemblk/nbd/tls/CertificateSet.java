@@ -17,21 +17,35 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
 import org.bouncycastle.openssl.jcajce.JcaPKCS8Generator;
+import org.bouncycastle.util.IPAddress;
 
 /** A new certificate folder: of an authority, a server and a client. */
 public final class CertificateSet {
     /** The common name of the client. */
     public static final String CLIENT = "client";
 
+    private static final String LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+
+    /** RFC 1123, section 2.1; all digits would be an address that is none. */
+    private static final Pattern DNS_NAME =
+            Pattern.compile("(?![0-9.]+$)" + LABEL + "(\\." + LABEL + ")*");
+
     private CertificateSet() {}
+
+    /** Whether this is a name or an address that a server's certificate can be for. */
+    public static boolean isHost(String text) {
+        return IPAddress.isValid(text) || DNS_NAME.matcher(text).matches();
+    }
 
     /**
      * Makes a set in a folder, which is made, too, if it is absent. Private keys are for the owner
      * alone.
      *
-     * @param hosts names and addresses that clients know the server by, at least one
+     * @param hosts {@linkplain #isHost names and addresses} that clients know the server by, at
+     *     least one
      * @throws IOException if one of the files exists, or cannot be written
      */
     public static void make(Path folder, List<String> hosts) throws IOException {

@@ -25,4 +25,9 @@ public record TlsOptions(
             throw new IllegalArgumentException("names are allowed, and none is verified");
         }
     }
+
+    /** Whether an export is for nobody without TLS. */
+    public boolean requiredFor(String exportName) {
+        return required || allowedNames.containsKey(exportName);
+    }
 }
