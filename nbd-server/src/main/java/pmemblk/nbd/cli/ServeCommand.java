@@ -134,8 +134,7 @@ final class ServeCommand implements Callable<Integer> {
         if (tcp.isEmpty() && unixSockets.isEmpty()) {
             tcp.add(DEFAULT_ADDRESS);
         }
-        TlsOptions tlsOptions =
-                tls.options(pools.stream().map(PoolArgument::exportName).toList());
+        TlsOptions tlsOptions = tls.options(pools.stream().map(PoolArgument::exportName).toList());
         SequencedMap<String, Export> exports = new LinkedHashMap<>();
         NbdServer server;
         try {

@@ -98,7 +98,7 @@ final class TlsUpgrade {
         ByteBuf out = ctx.alloc().directBuffer();
         HandshakeEncoder.reply(out, OptionCode.STARTTLS, new OptionReply.Ack());
         ctx.writeAndFlush(out);
-        session = tls.newHandler(ctx.alloc());
+        session = tls.newHandler();
         received.beginTls();
         ctx.pipeline().addFirst(session, new Failures());
     }

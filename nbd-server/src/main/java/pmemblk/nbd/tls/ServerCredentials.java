@@ -1,12 +1,9 @@
 package pmemblk.nbd.tls;
 
-import io.netty.handler.ssl.ClientAuth;
-import io.netty.handler.ssl.SslContext;
-import io.netty.handler.ssl.SslContextBuilder;
-import io.netty.handler.ssl.SslProvider;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
+import java.security.KeyStore;
 import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.Signature;
@@ -20,10 +17,13 @@ import java.security.cert.X509CRL;
 import java.security.cert.X509CertSelector;
 import java.security.cert.X509Certificate;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Collectors;
 import javax.net.ssl.CertPathTrustManagerParameters;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
@@ -40,6 +40,9 @@ record ServerCredentials(
         List<X509CRL> revocations) {
 
     private static final String PKIX = "PKIX";
+
+    /** The key store is in memory only. */
+    private static final char[] NO_PASSWORD = {};
 
     /**
      * Reads them from a folder.
@@ -85,39 +88,41 @@ record ServerCredentials(
         };
     }
 
-    /** TLS by these credentials; versions before 1.2 have known weaknesses and are not spoken. */
-    SslContext context() throws IOException {
-        SslContextBuilder builder =
-                SslContextBuilder.forServer(key, chain)
-                        .sslProvider(SslProvider.JDK)
-                        .protocols("TLSv1.3", "TLSv1.2");
-        if (!authorities.isEmpty()) {
-            builder.clientAuth(ClientAuth.REQUIRE).trustManager(trust());
+    /** TLS that shows these credentials, and asks clients for theirs if told to. */
+    SSLContext context() throws IOException {
+        try {
+            KeyStore keys = KeyStore.getInstance(KeyStore.getDefaultType());
+            keys.load(null, null);
+            keys.setKeyEntry("server", key, NO_PASSWORD, chain.toArray(X509Certificate[]::new));
+            KeyManagerFactory own = KeyManagerFactory.getInstance(PKIX);
+            own.init(keys, NO_PASSWORD);
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(own.getKeyManagers(), trust(), null);
+            return context;
+        } catch (GeneralSecurityException e) {
+            throw new IOException("TLS does not take the certificates: " + e.getMessage(), e);
         }
-        return builder.build();
     }
 
-    private TrustManagerFactory trust() throws IOException {
-        Set<TrustAnchor> anchors =
-                authorities.stream()
-                        .map(authority -> new TrustAnchor(authority, null))
-                        .collect(Collectors.toSet());
-        try {
-            PKIXBuilderParameters rules =
-                    new PKIXBuilderParameters(anchors, new X509CertSelector());
-            rules.setRevocationEnabled(false);
-            if (!revocations.isEmpty()) {
-                rules.addCertPathChecker(revocationChecker());
-                rules.addCertStore(
-                        CertStore.getInstance(
-                                "Collection", new CollectionCertStoreParameters(revocations)));
-            }
-            TrustManagerFactory trust = TrustManagerFactory.getInstance(PKIX);
-            trust.init(new CertPathTrustManagerParameters(rules));
-            return trust;
-        } catch (GeneralSecurityException e) {
-            throw new IOException("the authorities of ca-cert.pem do not serve: " + e, e);
+    private TrustManager[] trust() throws GeneralSecurityException {
+        if (authorities.isEmpty()) {
+            return new TrustManager[0];
         }
+        Set<TrustAnchor> anchors = new HashSet<>();
+        for (X509Certificate authority : authorities) {
+            anchors.add(new TrustAnchor(authority, null));
+        }
+        PKIXBuilderParameters rules = new PKIXBuilderParameters(anchors, new X509CertSelector());
+        rules.setRevocationEnabled(false);
+        if (!revocations.isEmpty()) {
+            rules.addCertPathChecker(revocationChecker());
+            rules.addCertStore(
+                    CertStore.getInstance(
+                            "Collection", new CollectionCertStoreParameters(revocations)));
+        }
+        TrustManagerFactory factory = TrustManagerFactory.getInstance(PKIX);
+        factory.init(new CertPathTrustManagerParameters(rules));
+        return factory.getTrustManagers();
     }
 
     /** Goes by the list that is there, and asks nobody over the network. */

@@ -1,7 +1,5 @@
 package pmemblk.nbd.tls;
 
-import io.netty.buffer.ByteBufAllocator;
-import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import java.io.IOException;
@@ -13,6 +11,8 @@ import java.util.List;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLEngine;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,6 +24,9 @@ import org.slf4j.LoggerFactory;
 public final class ServerTls implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(ServerTls.class);
 
+    /** All that have no known weaknesses. */
+    private static final String[] VERSIONS = {"TLSv1.3", "TLSv1.2"};
+
     private static final long LOOK_MILLIS = 1000;
 
     private final TlsOptions options;
@@ -31,7 +34,7 @@ public final class ServerTls implements AutoCloseable {
     /** For whatever would hold up an event loop: reading files, and signing. */
     private final ScheduledExecutorService threads;
 
-    private volatile SslContext context;
+    private volatile SSLContext context;
 
     /** The files as they were at the last look, and when they were last read; for that task. */
     private List<String> seen;
@@ -68,16 +71,21 @@ public final class ServerTls implements AutoCloseable {
      * What decrypts and encrypts one connection, whose client begins. It sets no time limit:
      * whoever waits for the client does.
      */
-    public SslHandler newHandler(ByteBufAllocator alloc) {
-        SslHandler handler = context.newHandler(alloc, threads);
+    public SslHandler newHandler() {
+        // Not by Netty's SslContext, which takes a second longer to start with Bouncy Castle there.
+        SSLEngine engine = context.createSSLEngine();
+        engine.setUseClientMode(false);
+        engine.setEnabledProtocols(VERSIONS);
+        engine.setNeedClientAuth(options.verifyPeer());
+        SslHandler handler = new SslHandler(engine, threads);
         handler.setHandshakeTimeoutMillis(0);
         return handler;
     }
 
-    private SslContext load() throws IOException {
+    private SSLContext load() throws IOException {
         ServerCredentials credentials =
                 ServerCredentials.read(options.certificates(), options.verifyPeer());
-        SslContext loaded = credentials.context();
+        SSLContext loaded = credentials.context();
         LOG.info(
                 "TLS certificate of {} is valid until {}",
                 credentials.chain().getFirst().getSubjectX500Principal(),
