@@ -144,6 +144,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "bytes behind STARTTLS that are not encrypted");
             return;
         }
+        optionCount = 0;
         tls.begin(ctx);
     }
 
