@@ -37,6 +37,7 @@ import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.export.MemoryExport;
 import pmemblk.nbd.protocol.Limits;
+import pmemblk.nbd.tls.Revocations;
 import pmemblk.nbd.tls.TlsOptions;
 
 /** When TLS begins, what is refused before and after, and to whom. */
@@ -360,6 +361,26 @@ class TlsUpgradeTest {
                     IOException.class,
                     () -> {
                         client.startTls(context, version);
+                        client.go("disk");
+                    });
+        }
+    }
+
+    @Test
+    void clientsWhoseCertificateIsRevokedAreRefusedAndOthersAreNot() throws IOException {
+        Path revoking = Certificates.make(folder.resolve("revoking"));
+        Revocations.list(revoking, others.resolve("client-cert.pem"));
+        try (RawClient client = connect(new TlsOptions(revoking, true, true, Map.of()))) {
+            client.startTls(Certificates.showing(revoking));
+            client.go("disk");
+        }
+        requireServer().close();
+        Revocations.list(revoking, revoking.resolve("client-cert.pem"));
+        try (RawClient client = connect(new TlsOptions(revoking, true, true, Map.of()))) {
+            assertThrows(
+                    IOException.class,
+                    () -> {
+                        client.startTls(Certificates.showing(revoking));
                         client.go("disk");
                     });
         }
