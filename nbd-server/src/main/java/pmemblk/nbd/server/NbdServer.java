@@ -178,9 +178,11 @@ public final class NbdServer implements AutoCloseable {
             long left = Math.max(0, deadline - System.nanoTime());
             if (!channel.closeFuture().awaitUninterruptibly(left, TimeUnit.NANOSECONDS)) {
                 LOG.warn("{} has requests that are not answered", channel.remoteAddress());
-                channel.close().awaitUninterruptibly();
+                channel.close();
             }
         }
+        // All at once: TLS waits for each client to take its last word.
+        connections.open().forEach(channel -> channel.closeFuture().awaitUninterruptibly());
         group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
         served.values().forEach(ServedExport::shutdown);
         if (tls != null) {

@@ -3,6 +3,7 @@ package pmemblk.nbd.server;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
@@ -15,6 +16,8 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -91,8 +94,13 @@ class TlsUpgradeTest {
         ServerOptions options =
                 new ServerOptions(
                         List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
-                        List.of());
-        NbdServer started = NbdServer.start(options.withTls(tls), new Exports(exports));
+                        List.of(),
+                        2,
+                        2,
+                        Duration.ofMillis(100),
+                        ServerOptions.ClientLimits.DEFAULT,
+                        tls);
+        NbdServer started = NbdServer.start(options, new Exports(exports));
         server = started;
         return started;
     }
@@ -447,6 +455,28 @@ class TlsUpgradeTest {
     }
 
     // What TLS carries.
+
+    @Test
+    void clientsThatReadNothingHoldUpTheStopTogetherAndNotInTurns() throws IOException {
+        NbdServer stopping = serve(required());
+        List<RawClient> clients = new ArrayList<>();
+        for (int i = 0; i < 5; i++) {
+            RawClient client = new RawClient(stopping);
+            clients.add(client);
+            client.greet();
+            client.startTls(Certificates.trusting(certificates));
+            client.go("disk");
+            client.request(RawClient.READ, 0, 1, 0, Limits.PAYLOAD);
+            client.out.flush();
+            client.in.readInt();
+        }
+
+        assertTimeout(Duration.ofSeconds(9), stopping::close);
+
+        for (RawClient client : clients) {
+            client.close();
+        }
+    }
 
     /** Sends what it is given in pieces of its own. */
     private static final class ChoppingSocket extends Socket {
