@@ -39,6 +39,9 @@ record ServerCredentials(
         List<X509Certificate> authorities,
         List<X509CRL> revocations) {
 
+    /** All that have no known weaknesses. */
+    private static final List<String> VERSIONS = List.of("TLSv1.3", "TLSv1.2");
+
     private static final String PKIX = "PKIX";
 
     /** The key store is in memory only. */
@@ -86,6 +89,19 @@ record ServerCredentials(
             case "EC" -> "SHA256withECDSA";
             default -> key.getAlgorithm();
         };
+    }
+
+    /**
+     * The versions of TLS to speak: 1.3, too, unless clients are likely to show RSA certificates.
+     * GnuTLS (3.7 at least), which nearly all NBD clients use, keeps one of these back in 1.3 from
+     * servers that take no PKCS #1 signatures for the handshake, as RFC 8446 (4.2.3) has it and
+     * Java does.
+     */
+    List<String> versions() {
+        boolean rsa =
+                authorities.stream()
+                        .anyMatch(each -> each.getPublicKey().getAlgorithm().equals("RSA"));
+        return rsa ? VERSIONS.subList(1, 2) : VERSIONS;
     }
 
     /** TLS that shows these credentials, and asks clients for theirs if told to. */

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executors;
@@ -24,9 +25,6 @@ import org.slf4j.LoggerFactory;
 public final class ServerTls implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(ServerTls.class);
 
-    /** All that have no known weaknesses. */
-    private static final String[] VERSIONS = {"TLSv1.3", "TLSv1.2"};
-
     private static final long LOOK_MILLIS = 1000;
 
     private final TlsOptions options;
@@ -34,18 +32,21 @@ public final class ServerTls implements AutoCloseable {
     /** For whatever would hold up an event loop: reading files, and signing. */
     private final ScheduledExecutorService threads;
 
-    private volatile SSLContext context;
+    private volatile Current current;
 
     /** The files as they were at the last look, and when they were last read; for that task. */
     private List<String> seen;
 
     private List<String> judged;
 
+    /** What new connections get. */
+    private record Current(SSLContext context, List<String> versions) {}
+
     private ServerTls(TlsOptions options, int threadCount) throws IOException {
         this.options = options;
         seen = look();
         judged = seen;
-        context = load();
+        current = load();
         threads =
                 Executors.newScheduledThreadPool(
                         threadCount, new DefaultThreadFactory("nbd-tls", true));
@@ -73,23 +74,26 @@ public final class ServerTls implements AutoCloseable {
      */
     public SslHandler newHandler() {
         // Not by Netty's SslContext, which takes a second longer to start with Bouncy Castle there.
-        SSLEngine engine = context.createSSLEngine();
+        Current now = current;
+        SSLEngine engine = now.context.createSSLEngine();
         engine.setUseClientMode(false);
-        engine.setEnabledProtocols(VERSIONS);
+        engine.setEnabledProtocols(now.versions.toArray(String[]::new));
         engine.setNeedClientAuth(options.verifyPeer());
         SslHandler handler = new SslHandler(engine, threads);
         handler.setHandshakeTimeoutMillis(0);
         return handler;
     }
 
-    private SSLContext load() throws IOException {
+    private Current load() throws IOException {
         ServerCredentials credentials =
                 ServerCredentials.read(options.certificates(), options.verifyPeer());
-        SSLContext loaded = credentials.context();
+        Current loaded = new Current(credentials.context(), credentials.versions());
+        X509Certificate own = credentials.chain().getFirst();
         LOG.info(
-                "TLS certificate of {} is valid until {}",
-                credentials.chain().getFirst().getSubjectX500Principal(),
-                credentials.chain().getFirst().getNotAfter().toInstant());
+                "{} by the certificate of {}, which is valid until {}",
+                String.join(" and ", loaded.versions),
+                own.getSubjectX500Principal(),
+                own.getNotAfter().toInstant());
         return loaded;
     }
 
@@ -102,7 +106,7 @@ public final class ServerTls implements AutoCloseable {
         }
         judged = now;
         try {
-            context = load();
+            current = load();
         } catch (IOException | RuntimeException e) {
             LOG.warn("new TLS certificates do not serve, the old ones stay: {}", e.getMessage());
         }
