@@ -8,6 +8,7 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -18,6 +19,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Clients that come in TLS, by GnuTLS all of them, and those that should not get in. */
 class TlsIT {
+    private static final Duration KERNEL_LIMIT = Duration.ofMinutes(6);
+
     @TempDir(factory = Place.Tmpfs.class)
     private static Path shared = Path.of("");
 
@@ -141,6 +144,26 @@ class TlsIT {
             Command.of(words + own.formatted(others)).end(1);
             Command.of("nbd-client -l 127.0.0.1", port).end(1);
         }
+    }
+
+    @Test
+    void nbdClientCarriesTlsForTheKernel() throws Exception {
+        Path large = directory.resolve("large.pool");
+        String options = verifying() + " --create 100M --listen 127.0.0.1:0";
+
+        try (ServerProcess server = ServerProcess.start(1, options, large)) {
+            String output =
+                    Command.of(
+                                    "kernel/with-kernel-nbd --no-attach --strict --export large"
+                                            + " --server 127.0.0.1:%d --share %s"
+                                                    .formatted(server.address().getPort(), tls)
+                                            + " -- kernel/guest/tls-attach.sh")
+                            .within(KERNEL_LIMIT)
+                            .succeed()
+                            .output();
+            assertTrue(output.contains("64 MiB read back in TLS"), output);
+        }
+        Pools.checkWithPmempool(large);
     }
 
     @Test
