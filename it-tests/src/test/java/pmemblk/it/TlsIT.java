@@ -1,15 +1,26 @@
 package pmemblk.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.net.Socket;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.time.Duration;
 import java.util.List;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.TrustManagerFactory;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -280,6 +291,48 @@ class TlsIT {
         for (String file : List.of("server-cert.pem", "server-key.pem")) {
             Files.copy(from.resolve(file), to.resolve(file), StandardCopyOption.REPLACE_EXISTING);
         }
+    }
+
+    @Test
+    void tlsIsNotBegunAgain() throws Exception {
+        try (ServerProcess server = serve(2, required());
+                Socket plain =
+                        new Socket(server.address().getAddress(), server.address().getPort())) {
+            DataOutputStream out = new DataOutputStream(plain.getOutputStream());
+            out.writeInt(3); // fixed newstyle, no zeroes
+            out.writeLong(0x49484156454f5054L);
+            out.writeInt(5); // STARTTLS
+            out.writeInt(0);
+            new DataInputStream(plain.getInputStream()).skipNBytes(18 + 20); // greeting, ACK
+            SSLSocket encrypted =
+                    (SSLSocket)
+                            trusting(tls)
+                                    .getSocketFactory()
+                                    .createSocket(plain, "localhost", plain.getPort(), true);
+            encrypted.setEnabledProtocols(new String[] {"TLSv1.2"});
+            encrypted.startHandshake();
+
+            assertThrows(
+                    SSLException.class,
+                    () -> {
+                        encrypted.startHandshake();
+                        encrypted.getInputStream().read();
+                    });
+        }
+    }
+
+    private static SSLContext trusting(Path certificates) throws Exception {
+        KeyStore trusted = KeyStore.getInstance("PKCS12");
+        trusted.load(null, null);
+        try (InputStream in = Files.newInputStream(certificates.resolve("ca-cert.pem"))) {
+            trusted.setCertificateEntry(
+                    "ca", CertificateFactory.getInstance("X.509").generateCertificate(in));
+        }
+        TrustManagerFactory trust = TrustManagerFactory.getInstance("PKIX");
+        trust.init(trusted);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(null, trust.getTrustManagers(), null);
+        return context;
     }
 
     @Test
