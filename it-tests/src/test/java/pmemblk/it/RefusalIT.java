@@ -48,6 +48,8 @@ class RefusalIT {
                 "serve there.pool again=there.pool         | there.pool is in use",
                 "serve --create 1M new.pool                | too small",
                 "serve --read-only --create 32M new.pool   | exclude each other",
+                "serve --tls require there.pool            | TLS needs --tls-certificates",
+                "serve --tls-certificates absent there.pool | absent/server-cert.pem: does not exist",
                 "serve --listen 203.0.113.1:0 there.pool   | 203.0.113.1",
                 "serve --unix absent/nbd.sock there.pool   | absent/nbd.sock",
             })

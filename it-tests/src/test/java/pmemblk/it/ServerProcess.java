@@ -7,6 +7,7 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
@@ -29,6 +30,8 @@ final class ServerProcess implements AutoCloseable {
             "-ea -Xmx512m -Dio.netty.leakDetection.level=paranoid";
 
     private static final Duration START_LIMIT = Duration.ofSeconds(60);
+    private static final Duration LOG_LIMIT = Duration.ofSeconds(30);
+    private static final Duration POLL = Duration.ofMillis(100);
     private static final Duration STOP_LIMIT = Duration.ofSeconds(30);
     private static final String END_OF_OUTPUT = "";
 
@@ -122,6 +125,17 @@ final class ServerProcess implements AutoCloseable {
 
     String log() throws IOException {
         return Files.readString(log);
+    }
+
+    /** Waits until the log says this. */
+    void awaitLog(String part) throws IOException, InterruptedException {
+        Instant deadline = Instant.now().plus(LOG_LIMIT);
+        while (!log().contains(part)) {
+            if (process.waitFor(POLL.toMillis(), TimeUnit.MILLISECONDS)
+                    || Instant.now().isAfter(deadline)) {
+                throw new AssertionFailedError("the log does not say " + part + ": " + log());
+            }
+        }
     }
 
     /** kill -9. */

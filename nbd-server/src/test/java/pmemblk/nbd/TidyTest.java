@@ -61,6 +61,25 @@ class TidyTest {
                             "pmemblk.pool..", "pmemblk.nbd.export", "pmemblk.nbd.server");
 
     @ArchTest
+    static final ArchRule TLS_KNOWS_NO_NBD =
+            noClasses()
+                    .that()
+                    .resideInAPackage("pmemblk.nbd.tls")
+                    .should()
+                    .dependOnClassesThat(
+                            resideInAPackage("pmemblk..")
+                                    .and(not(resideInAPackage("pmemblk.nbd.tls"))));
+
+    @ArchTest
+    static final ArchRule ONLY_TLS_MAKES_CERTIFICATES =
+            noClasses()
+                    .that()
+                    .resideOutsideOfPackage("pmemblk.nbd.tls")
+                    .should()
+                    .dependOnClassesThat()
+                    .resideInAPackage("org.bouncycastle..");
+
+    @ArchTest
     static final ArchRule NOBODY_KNOWS_THE_COMMAND_LINE =
             noClasses()
                     .that()

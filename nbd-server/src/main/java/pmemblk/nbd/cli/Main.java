@@ -19,7 +19,7 @@ import pmemblk.pool.PoolOptions;
 @Command(
         name = "pmemblk-nbd",
         description = "Serves pmemblk pools over NBD: disks whose block writes never tear.",
-        subcommands = {ServeCommand.class, BlockCommand.class},
+        subcommands = {ServeCommand.class, BlockCommand.class, TlsInitCommand.class},
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         scope = ScopeType.INHERIT,

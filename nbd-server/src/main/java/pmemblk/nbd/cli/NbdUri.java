@@ -27,6 +27,11 @@ final class NbdUri {
         return "nbd+unix:///" + encode(exportName) + "?socket=" + encode(path);
     }
 
+    /** The same address for a client that insists on TLS. */
+    static String withTls(String uri) {
+        return "nbds" + uri.substring("nbd".length());
+    }
+
     private static String encode(String text) {
         StringBuilder encoded = new StringBuilder();
         for (byte b : text.getBytes(StandardCharsets.UTF_8)) {

@@ -20,6 +20,7 @@ import org.slf4j.LoggerFactory;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.TypeConversionException;
@@ -28,6 +29,7 @@ import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.export.PoolExport;
 import pmemblk.nbd.server.NbdServer;
 import pmemblk.nbd.server.ServerOptions;
+import pmemblk.nbd.tls.TlsOptions;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.Durability;
 import pmemblk.pool.PoolInfo;
@@ -103,6 +105,8 @@ final class ServeCommand implements Callable<Integer> {
     @ArgGroup(exclusive = false)
     private @Nullable Creation creation;
 
+    @Mixin private TlsArguments tls = new TlsArguments();
+
     @Parameters(
             arity = "1..*",
             paramLabel = "[NAME=]POOL",
@@ -130,13 +134,15 @@ final class ServeCommand implements Callable<Integer> {
         if (tcp.isEmpty() && unixSockets.isEmpty()) {
             tcp.add(DEFAULT_ADDRESS);
         }
+        TlsOptions tlsOptions = tls.options(pools.stream().map(PoolArgument::exportName).toList());
         SequencedMap<String, Export> exports = new LinkedHashMap<>();
         NbdServer server;
         try {
             for (PoolArgument argument : pools) {
                 add(argument, exports);
             }
-            server = NbdServer.start(new ServerOptions(tcp, unixSockets), new Exports(exports));
+            ServerOptions options = new ServerOptions(tcp, unixSockets).withTls(tlsOptions);
+            server = NbdServer.start(options, new Exports(exports));
         } catch (IOException | RuntimeException failure) {
             closeAll(exports.values()).forEach(failure::addSuppressed);
             throw failure;
@@ -144,7 +150,7 @@ final class ServeCommand implements Callable<Integer> {
         ServiceManager manager = new ServiceManager(System.getenv("NOTIFY_SOCKET"));
         Runtime.getRuntime()
                 .addShutdownHook(new Thread(() -> stop(manager, server, exports), "stop"));
-        announce(server, exports.sequencedKeySet());
+        announce(server, tlsOptions, exports.sequencedKeySet());
         String status = status(exports);
         manager.ready(status);
         while (true) { // until the thread "stop" ends the process
@@ -207,19 +213,28 @@ final class ServeCommand implements Callable<Integer> {
         }
     }
 
-    private static void announce(NbdServer server, Collection<String> names) {
+    /** One URI of each kind that a client may use: with TLS, without, or either, TLS first. */
+    private static void announce(
+            NbdServer server, @Nullable TlsOptions tls, Collection<String> names) {
         for (SocketAddress address : server.addresses()) {
             for (String name : names) {
-                System.out.println(
-                        switch (address) {
-                            case InetSocketAddress tcp -> NbdUri.tcp(tcp, name);
-                            case DomainSocketAddress unix ->
-                                    NbdUri.unix(Path.of(unix.path()), name);
-                            default -> throw new AssertionError("a listener at " + address);
-                        });
+                if (tls != null) {
+                    System.out.println(NbdUri.withTls(uri(address, name)));
+                }
+                if (tls == null || !tls.requiredFor(name)) {
+                    System.out.println(uri(address, name));
+                }
             }
         }
         System.out.flush();
+    }
+
+    private static String uri(SocketAddress address, String name) {
+        return switch (address) {
+            case InetSocketAddress tcp -> NbdUri.tcp(tcp, name);
+            case DomainSocketAddress unix -> NbdUri.unix(Path.of(unix.path()), name);
+            default -> throw new AssertionError("a listener at " + address);
+        };
     }
 
     /**

@@ -51,7 +51,8 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
         if (in.readableBytes() >= OPTION_HEADER + length) {
             int code = in.getInt(start + 8);
             in.skipBytes(OPTION_HEADER);
-            out.add(option(code, in.readSlice((int) length)));
+            ByteBuf data = in.readSlice((int) length);
+            out.add(option(code, data, in.isReadable()));
         }
     }
 
@@ -66,7 +67,8 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
         return new ClientFlags(flags);
     }
 
-    private static Option option(int code, ByteBuf data) throws ProtocolException {
+    private static Option option(int code, ByteBuf data, boolean followed)
+            throws ProtocolException {
         return switch (code) {
             case OptionCode.EXPORT_NAME -> exportName(data);
             case OptionCode.ABORT -> new Option.Abort();
@@ -74,6 +76,10 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
                     data.isReadable()
                             ? new Option.Malformed(code, "LIST takes no data")
                             : new Option.List();
+            case OptionCode.STARTTLS ->
+                    data.isReadable()
+                            ? new Option.Malformed(code, "STARTTLS takes no data")
+                            : new Option.StartTls(followed);
             case OptionCode.INFO, OptionCode.GO -> info(code, data);
             default -> new Option.Unsupported(code);
         };

@@ -33,6 +33,19 @@ public sealed interface Option {
     }
 
     /**
+     * Go on in TLS.
+     *
+     * @param followed whether more bytes came with it: a client that means well awaits the answer,
+     *     so these may be an attacker's, put into what would be taken for the client's own
+     */
+    record StartTls(boolean followed) implements Option {
+        @Override
+        public int code() {
+            return OptionCode.STARTTLS;
+        }
+    }
+
+    /**
      * Describe an export, and begin transmission if it says GO.
      *
      * @param name of the export; empty for the default one

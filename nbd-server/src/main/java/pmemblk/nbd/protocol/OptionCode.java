@@ -5,6 +5,7 @@ public final class OptionCode {
     public static final int EXPORT_NAME = 1;
     public static final int ABORT = 2;
     public static final int LIST = 3;
+    public static final int STARTTLS = 5;
     public static final int INFO = 6;
     public static final int GO = 7;
 

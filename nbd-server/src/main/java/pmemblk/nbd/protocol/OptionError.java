@@ -3,7 +3,9 @@ package pmemblk.nbd.protocol;
 /** Why an option was refused. */
 public enum OptionError {
     UNSUP(1),
+    POLICY(2),
     INVALID(3),
+    TLS_REQD(5),
     UNKNOWN(6),
     TOO_BIG(9);
 

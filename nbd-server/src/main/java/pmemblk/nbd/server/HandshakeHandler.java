@@ -35,6 +35,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private final Exports exports;
     private final Transmission transmission;
     private final Connections connections;
+    private final TlsUpgrade tls;
     private final long timeoutMillis;
 
     private boolean noZeroes;
@@ -51,10 +52,12 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             Exports exports,
             Transmission transmission,
             Connections connections,
+            TlsUpgrade tls,
             long timeoutMillis) {
         this.exports = exports;
         this.transmission = transmission;
         this.connections = connections;
+        this.tls = tls;
         this.timeoutMillis = timeoutMillis;
     }
 
@@ -87,10 +90,16 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "more than %d options".formatted(optionCount - 1));
             return;
         }
+        OptionReply.Refusal refusal = tls.refusal(option, exports);
+        if (refusal != null) {
+            refuse(ctx, option, refusal);
+            return;
+        }
         switch (option) {
             case Option.ExportName(String name) -> exportName(ctx, name);
             case Option.Abort abort -> abort(ctx, abort);
             case Option.List list -> list(ctx, list);
+            case Option.StartTls(boolean followed) -> startTls(ctx, followed);
             case Option.Info info -> info(ctx, info);
             case Option.Unsupported(int code) ->
                     refuse(ctx, code, OptionError.UNSUP, "this option is not supported");
@@ -121,10 +130,22 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private void list(ChannelHandlerContext ctx, Option.List list) {
         ByteBuf out = ctx.alloc().directBuffer();
         for (String name : exports.names()) {
-            HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name));
+            if (tls.access(name) == null) {
+                HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name));
+            }
         }
         HandshakeEncoder.reply(out, list.code(), new OptionReply.Ack());
         ctx.writeAndFlush(out);
+    }
+
+    /** Nothing that was said before outlives it but the client flags, which are said only once. */
+    private void startTls(ChannelHandlerContext ctx, boolean followed) {
+        if (followed) {
+            hangUp(ctx, "bytes behind STARTTLS that are not encrypted");
+            return;
+        }
+        optionCount = 0;
+        tls.begin(ctx);
     }
 
     private void info(ChannelHandlerContext ctx, Option.Info option) {
@@ -160,6 +181,15 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                     out,
                     code,
                     new OptionReply.BlockSize(1, info.preferredBlockSize(), Limits.PAYLOAD));
+        }
+    }
+
+    private static void refuse(
+            ChannelHandlerContext ctx, Option option, OptionReply.Refusal refusal) {
+        if (option instanceof Option.ExportName) {
+            hangUp(ctx, refusal.reason());
+        } else {
+            refuse(ctx, option.code(), refusal.error(), refusal.reason());
         }
     }
 

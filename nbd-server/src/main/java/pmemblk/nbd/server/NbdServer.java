@@ -21,11 +21,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.protocol.HandshakeDecoder;
+import pmemblk.nbd.tls.ServerTls;
+import pmemblk.nbd.tls.TlsOptions;
 
 /**
  * Serves exports to NBD clients, from {@link #start} to {@link #close}. Thread-safe.
@@ -48,12 +51,14 @@ public final class NbdServer implements AutoCloseable {
     private final Map<String, ServedExport> served = new HashMap<>();
     private final ByteBudget budget;
     private final Connections connections;
+    private final @Nullable ServerTls tls;
     private final List<Listener> listeners = new ArrayList<>();
     private boolean closed;
 
-    private NbdServer(ServerOptions options, Exports exports) {
+    private NbdServer(ServerOptions options, Exports exports, @Nullable ServerTls tls) {
         this.options = options;
         this.exports = exports;
+        this.tls = tls;
         this.group =
                 new MultiThreadIoEventLoopGroup(
                         options.eventLoops(),
@@ -71,10 +76,16 @@ public final class NbdServer implements AutoCloseable {
      * Starts a server; returns once it accepts connections everywhere.
      *
      * @param exports stay the caller's to close, after the server
-     * @throws IOException if it cannot listen somewhere; then it does so nowhere
+     * @throws IOException if it cannot listen somewhere, and then it does so nowhere; or if the
+     *     certificates for TLS do not serve
      */
     public static NbdServer start(ServerOptions options, Exports exports) throws IOException {
-        NbdServer server = new NbdServer(options, exports);
+        TlsOptions tls = options.tls();
+        NbdServer server =
+                new NbdServer(
+                        options,
+                        exports,
+                        tls == null ? null : ServerTls.start(tls, options.eventLoops()));
         try {
             server.listen();
             return server;
@@ -124,6 +135,7 @@ public final class NbdServer implements AutoCloseable {
                                 exports,
                                 session -> transmission(session, received),
                                 connections,
+                                new TlsUpgrade(tls, received),
                                 options.limits().handshakeTimeout().toMillis()));
     }
 
@@ -166,11 +178,16 @@ public final class NbdServer implements AutoCloseable {
             long left = Math.max(0, deadline - System.nanoTime());
             if (!channel.closeFuture().awaitUninterruptibly(left, TimeUnit.NANOSECONDS)) {
                 LOG.warn("{} has requests that are not answered", channel.remoteAddress());
-                channel.close().awaitUninterruptibly();
+                channel.close();
             }
         }
+        // All at once: TLS waits for each client to take its last word.
+        connections.open().forEach(channel -> channel.closeFuture().awaitUninterruptibly());
         group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
         served.values().forEach(ServedExport::shutdown);
+        if (tls != null) {
+            tls.close();
+        }
     }
 
     private static void end(Channel channel) {

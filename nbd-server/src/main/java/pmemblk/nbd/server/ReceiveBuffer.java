@@ -13,8 +13,9 @@ import org.jspecify.annotations.Nullable;
  * to: its free end, or the rest of a long payload. So nothing is copied between socket and request.
  *
  * <p>Slices of it may outlive a burst: bytes are never moved under them, a new chunk is begun
- * instead. Between bursts an idle connection holds no memory. Until {@link #begin} the channel gets
- * a buffer of its own for each receive. Belongs to the connection's event loop.
+ * instead. Between bursts an idle connection holds no memory. Until {@link #begin}, and for what
+ * TLS has to decrypt first, the channel gets a buffer of its own for each receive. Belongs to the
+ * connection's event loop.
  */
 final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.ExtendedHandle {
     /** Holds a request of 128 KiB with its header, or thirty of 4 KiB. */
@@ -25,11 +26,15 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
 
     private static final int HANDSHAKE_SIZE = 2048;
 
+    /** Holds three or four TLS records of 16 KiB. */
+    private static final int TLS_SIZE = 64 << 10;
+
     /** Receives in a row before other connections of the loop get their turn. */
     private static final int RECEIVES_PER_TURN = 4;
 
     private final ByteBufAllocator alloc;
     private boolean begun;
+    private boolean tls;
     private @Nullable ByteBuf chunk;
     private @Nullable ByteBuf target;
 
@@ -45,6 +50,11 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
     /** From now on the channel receives here. */
     void begin() {
         begun = true;
+    }
+
+    /** From now on what the channel receives is encrypted, and what is added here is not. */
+    void beginTls() {
+        tls = true;
     }
 
     /** What is to be taken; stays owned here. */
@@ -66,7 +76,15 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
     @SuppressWarnings("ReferenceEquality") // it is the buffer itself that was lent, or another
     void add(ByteBuf received) {
         try {
-            if (received != chunk && received != target) {
+            if (received == chunk || received == target) {
+                return;
+            }
+            // A target is there only while all before it has gone to it.
+            if (target != null) {
+                int fitting = Math.min(received.readableBytes(), target.writableBytes());
+                target.writeBytes(received, fitting);
+            }
+            if (received.isReadable()) {
                 roomFor(received.readableBytes()).writeBytes(received);
             }
         } finally {
@@ -95,8 +113,8 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
 
     @Override
     public ByteBuf allocate(ByteBufAllocator ignored) {
-        if (!begun) {
-            return alloc.directBuffer(HANDSHAKE_SIZE);
+        if (tls || !begun) {
+            return alloc.directBuffer(guess());
         }
         return target != null ? target.retain() : roomFor(1).retain();
     }
@@ -124,7 +142,7 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
 
     @Override
     public int guess() {
-        return begun ? CHUNK_SIZE : HANDSHAKE_SIZE;
+        return tls ? TLS_SIZE : begun ? CHUNK_SIZE : HANDSHAKE_SIZE;
     }
 
     @Override

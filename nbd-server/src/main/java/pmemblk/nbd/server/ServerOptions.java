@@ -4,6 +4,8 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
+import pmemblk.nbd.tls.TlsOptions;
 
 /**
  * How a server is run.
@@ -15,6 +17,7 @@ import java.util.List;
  *     uses a quarter at most
  * @param stopTimeout for requests in flight when the server stops
  * @param limits what clients may take up
+ * @param tls how TLS is offered; null if it is not
  */
 public record ServerOptions(
         List<InetSocketAddress> tcp,
@@ -22,7 +25,8 @@ public record ServerOptions(
         int eventLoops,
         int ioThreads,
         Duration stopTimeout,
-        ClientLimits limits) {
+        ClientLimits limits,
+        @Nullable TlsOptions tls) {
 
     /** The defaults for all but the addresses. */
     public ServerOptions(List<InetSocketAddress> tcp, List<Path> unixSockets) {
@@ -32,11 +36,18 @@ public record ServerOptions(
                 Runtime.getRuntime().availableProcessors(),
                 64,
                 Duration.ofSeconds(10),
-                ClientLimits.DEFAULT);
+                ClientLimits.DEFAULT,
+                null);
     }
 
     public ServerOptions withLimits(ClientLimits newLimits) {
-        return new ServerOptions(tcp, unixSockets, eventLoops, ioThreads, stopTimeout, newLimits);
+        return new ServerOptions(
+                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, newLimits, tls);
+    }
+
+    public ServerOptions withTls(@Nullable TlsOptions newTls) {
+        return new ServerOptions(
+                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, limits, newTls);
     }
 
     /**

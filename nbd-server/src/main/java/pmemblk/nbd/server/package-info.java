@@ -4,7 +4,7 @@
  * <p>A connection belongs to one event loop, which runs its handlers; requests that may take long
  * are done by the I/O threads, which hand their replies back to it. What comes in is parsed as far
  * as it goes and answered with one write to the socket: system calls, not bytes, are what small
- * requests cost. Depends on {@code protocol} and {@code export}, and on Netty.
+ * requests cost. Depends on {@code protocol}, {@code export} and {@code tls}, and on Netty.
  */
 @NullMarked
 package pmemblk.nbd.server;

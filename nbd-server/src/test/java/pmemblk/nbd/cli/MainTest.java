@@ -42,7 +42,8 @@ class MainTest {
                 "block read",
                 "block write",
                 "block zero",
-                "block error"
+                "block error",
+                "tls-init"
             })
     void everyCommandHasHelpWithAnExample(String command) {
         Outcome outcome = run(command + " --help");
@@ -65,6 +66,12 @@ class MainTest {
                 "serve --block-size 512 a.pool        | pmemblk-nbd serve  | --create",
                 "serve --create 1X a.pool             | pmemblk-nbd serve  | '1X' is no size",
                 "serve =a.pool                        | pmemblk-nbd serve  | NAME=POOL",
+                "serve --tls maybe a.pool             | pmemblk-nbd serve  | 'maybe'",
+                "serve --tls-allow a a.pool           | pmemblk-nbd serve  | EXPORT=NAME",
+                "serve --tls-allow =b a.pool          | pmemblk-nbd serve  | EXPORT=NAME",
+                "serve --tls-allow a= a.pool          | pmemblk-nbd serve  | EXPORT=NAME",
+                "tls-init                             | pmemblk-nbd tls-init | DIR",
+                "tls-init --host a..b tls             | pmemblk-nbd tls-init | 'a..b' is no name",
                 "create a.pool                        | pmemblk-nbd create | --size",
                 "create --size 1G                     | pmemblk-nbd create | POOL",
                 "create --size 1G a.pool b.pool       | pmemblk-nbd create | 'b.pool'",

@@ -33,6 +33,15 @@ class NbdUriTest {
         assertEquals("nbd://[0:0:0:0:0:0:0:1]:10809/disk", NbdUri.tcp(address, "disk"));
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "nbd://127.0.0.1:1/disk, nbds://127.0.0.1:1/disk",
+        "nbd+unix:///disk?socket=/a, nbds+unix:///disk?socket=/a"
+    })
+    void tlsIsAnotherScheme(String uri, String withTls) {
+        assertEquals(withTls, NbdUri.withTls(uri));
+    }
+
     @Test
     void socketIsAnAbsolutePercentEncodedPath() {
         assertEquals(

@@ -96,11 +96,27 @@ class HandshakeCodecTest {
         "00000006 00000007 00000001 ff 0000, not UTF-8",
         "00000006 00000007 00000001 00 0000, NUL",
         "00000003 00000001 00, takes no data",
+        "00000005 00000001 00, takes no data",
     })
     void malformedOptionsAreToldFromOthers(String option, String reason) {
         Option.Malformed malformed = assertInstanceOf(Option.Malformed.class, decodeOption(option));
 
         assertEquals(true, malformed.reason().contains(reason), malformed.reason());
+    }
+
+    @Test
+    void whatFollowsStartTlsIsToldOfIfItIsThereAlready() {
+        String startTls = FLAGS + "49484156454f5054 00000005 00000000";
+        byte[] followed = bytes(startTls + "16");
+        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder());
+        channel.writeInbound(Unpooled.wrappedBuffer(followed));
+
+        channel.readInbound();
+        assertEquals(new Option.StartTls(true), channel.readInbound());
+        channel.finishAndReleaseAll();
+        assertEquals(
+                new Option.StartTls(false),
+                decode(bytes(startTls), new SplittableRandom(1)).get(1));
     }
 
     @ParameterizedTest
@@ -185,6 +201,12 @@ class HandshakeCodecTest {
         assertEquals(
                 head + "00000003" + "0000000e" + "0003" + "00000001" + "00001000" + "02000000",
                 reply(new OptionReply.BlockSize(1, 4096, 32 << 20)));
+        assertEquals(
+                head + "80000005" + "00000002" + "6e6f",
+                reply(new OptionReply.Refusal(OptionError.TLS_REQD, "no")));
+        assertEquals(
+                head + "80000002" + "00000002" + "6e6f",
+                reply(new OptionReply.Refusal(OptionError.POLICY, "no")));
         assertEquals(
                 head + "80000006" + "00000002" + "6e6f",
                 reply(new OptionReply.Refusal(OptionError.UNKNOWN, "no")));

@@ -107,6 +107,17 @@ class IntakeTest {
 
     @Test
     void requestsSurviveEverySplit() {
+        requireRequestsSurviveSplits(1);
+    }
+
+    @Test
+    void requestsSurviveEverySplitOfWhatTlsHasDecrypted() {
+        received.beginTls();
+        requireRequestsSurviveSplits(5);
+    }
+
+    /** Of five pieces, so many are received by somebody else and handed over. */
+    private void requireRequestsSurviveSplits(int handedOver) {
         for (long seed = 0; seed < 40; seed++) {
             SplittableRandom random = new SplittableRandom(seed);
             int longestPiece = 2 << random.nextInt(20);
@@ -124,7 +135,7 @@ class IntakeTest {
             int at = 0;
             while (at < bytes.length) {
                 int next = Math.min(bytes.length, at + 1 + random.nextInt(longestPiece));
-                if (random.nextInt(5) == 0) {
+                if (random.nextInt(5) < handedOver) {
                     received.add(alloc.heapBuffer().writeBytes(bytes, at, next - at));
                     takeAll();
                 } else {
@@ -179,6 +190,25 @@ class IntakeTest {
         ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length));
         assertSame(target, whole);
         assertArrayEquals(payload, ByteBufUtil.getBytes(whole));
+        intake.done();
+        whole.release();
+    }
+
+    @Test
+    void restOfALongPayloadIsDecryptedToWhereItStays() throws ProtocolException {
+        received.beginTls();
+        byte[] payload = random(new SplittableRandom(3), 1 << 20);
+        byte[] bytes = write(1, payload);
+        received.add(alloc.heapBuffer().writeBytes(bytes, 0, 100_000));
+        takeAll();
+
+        received.add(alloc.heapBuffer().writeBytes(bytes, 100_000, bytes.length - 100_000 - 1));
+        assertEquals(0, received.bytes().readableBytes());
+        received.add(alloc.heapBuffer().writeBytes(bytes, bytes.length - 1, 1).writeInt(77));
+
+        ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length));
+        assertArrayEquals(payload, ByteBufUtil.getBytes(whole));
+        assertEquals(77, received.bytes().readInt());
         intake.done();
         whole.release();
     }

@@ -44,6 +44,7 @@ import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.export.MemoryExport;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.server.ServerOptions.ClientLimits;
+import pmemblk.nbd.tls.TlsOptions;
 
 /** The server over real sockets, under clients that do well and clients that do not. */
 @Timeout(60)
@@ -54,7 +55,7 @@ class NbdServerTest {
     @TempDir private Path folder;
 
     private final LinkedHashMap<String, Export> exports = new LinkedHashMap<>();
-    private NbdServer server;
+    NbdServer server;
 
     @AfterAll
     static void noBufferHasLeaked() {
@@ -74,7 +75,7 @@ class NbdServerTest {
         server.close();
     }
 
-    private void restart(ClientLimits limits) throws IOException {
+    final void restart(ClientLimits limits) throws IOException {
         if (server != null) {
             server.close();
         }
@@ -82,7 +83,12 @@ class NbdServerTest {
                 new ServerOptions(
                         List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
                         List.of(folder.resolve("socket")));
-        server = NbdServer.start(options.withLimits(limits), new Exports(exports));
+        server = NbdServer.start(options.withLimits(limits).withTls(tls()), new Exports(exports));
+    }
+
+    /** How TLS is offered. */
+    @Nullable TlsOptions tls() {
+        return null;
     }
 
     /** What everybody else must be able to do, whatever a client under test has done. */

@@ -4,12 +4,18 @@ import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLSession;
+import javax.net.ssl.SSLSocket;
+import org.jspecify.annotations.Nullable;
 
 /** A client that says exactly what a test wants it to say, right or wrong. */
 final class RawClient implements AutoCloseable {
@@ -23,18 +29,35 @@ final class RawClient implements AutoCloseable {
 
     private static final int TIMEOUT_MILLIS = 20_000;
 
-    final Socket socket = new Socket();
-    final DataInputStream in;
-    final DataOutputStream out;
+    /** What {@link #greet} goes on in TLS by; null, and it does not. */
+    static @Nullable SSLContext tls;
+
+    final Socket socket;
+    DataInputStream in;
+    DataOutputStream out;
     long size;
     int flags;
 
     RawClient(NbdServer server) throws IOException {
+        this(server, new Socket());
+    }
+
+    /** Connects this socket. */
+    RawClient(NbdServer server, Socket socket) throws IOException {
+        this.socket = socket;
         socket.connect((InetSocketAddress) server.addresses().getFirst(), TIMEOUT_MILLIS);
         socket.setSoTimeout(TIMEOUT_MILLIS);
         socket.setTcpNoDelay(true);
-        in = new DataInputStream(new BufferedInputStream(socket.getInputStream(), 1 << 16));
-        out = new DataOutputStream(new BufferedOutputStream(socket.getOutputStream(), 1 << 16));
+        in = in(socket);
+        out = out(socket);
+    }
+
+    private static DataInputStream in(Socket socket) throws IOException {
+        return new DataInputStream(new BufferedInputStream(socket.getInputStream(), 1 << 16));
+    }
+
+    private static DataOutputStream out(Socket socket) throws IOException {
+        return new DataOutputStream(new BufferedOutputStream(socket.getOutputStream(), 1 << 16));
     }
 
     /** Connects and begins transmission on the default export. */
@@ -49,6 +72,29 @@ final class RawClient implements AutoCloseable {
         in.skipNBytes(18);
         out.writeInt(3);
         out.flush();
+        if (tls != null) {
+            startTls(tls);
+        }
+    }
+
+    /** Goes on in TLS; fails if the server does not want to. */
+    SSLSession startTls(SSLContext context, String... versions) throws IOException {
+        option(5, new byte[0]);
+        int type = optionReply();
+        if (type != 1) {
+            throw new IOException("STARTTLS was answered with %#x".formatted(type));
+        }
+        SSLSocket encrypted =
+                (SSLSocket)
+                        context.getSocketFactory()
+                                .createSocket(socket, "localhost", socket.getPort(), true);
+        if (versions.length > 0) {
+            encrypted.setEnabledProtocols(versions);
+        }
+        encrypted.startHandshake();
+        in = in(encrypted);
+        out = out(encrypted);
+        return encrypted.getSession();
     }
 
     void option(int code, byte[] data) throws IOException {
@@ -136,7 +182,7 @@ final class RawClient implements AutoCloseable {
                 in.skipNBytes(in.available());
             }
             return true;
-        } catch (SocketException reset) {
+        } catch (SocketException | SSLException | EOFException reset) {
             return true;
         }
     }

@@ -1,0 +1,119 @@
+package pmemblk.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.handler.codec.DecoderException;
+import io.netty.handler.ssl.NotSslRecordException;
+import io.netty.handler.ssl.SslHandler;
+import java.security.cert.CertificateParsingException;
+import java.security.cert.X509Certificate;
+import java.util.Collections;
+import java.util.Set;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLPeerUnverifiedException;
+import org.jspecify.annotations.Nullable;
+import pmemblk.nbd.export.Exports;
+import pmemblk.nbd.protocol.HandshakeEncoder;
+import pmemblk.nbd.protocol.Option;
+import pmemblk.nbd.protocol.OptionCode;
+import pmemblk.nbd.protocol.OptionError;
+import pmemblk.nbd.protocol.OptionReply;
+import pmemblk.nbd.protocol.OptionReply.Refusal;
+import pmemblk.nbd.tls.PeerNames;
+import pmemblk.nbd.tls.ServerTls;
+
+/**
+ * TLS on one connection: what is refused for want of it or to this client, and how it begins.
+ * Belongs to the connection's event loop.
+ */
+final class TlsUpgrade {
+    private static final Refusal NOT_OFFERED =
+            new Refusal(OptionError.POLICY, "this server does not offer TLS");
+    private static final Refusal ALREADY =
+            new Refusal(OptionError.INVALID, "TLS has begun already");
+    private static final Refusal REQUIRED =
+            new Refusal(OptionError.TLS_REQD, "this server requires TLS; begin it first");
+    private static final Refusal REQUIRED_HERE =
+            new Refusal(OptionError.TLS_REQD, "this export requires TLS; begin it first");
+    private static final Refusal FOR_OTHERS =
+            new Refusal(OptionError.POLICY, "this export is not for the holder of the certificate");
+
+    private final @Nullable ServerTls tls;
+    private final ReceiveBuffer received;
+
+    /** What TLS runs in, once it has begun. */
+    private @Nullable SslHandler session;
+
+    /**
+     * No TLS yet.
+     *
+     * @param tls null if none is offered
+     */
+    TlsUpgrade(@Nullable ServerTls tls, ReceiveBuffer received) {
+        this.tls = tls;
+        this.received = received;
+    }
+
+    /** Why an option is refused, however well-formed it is; null if it is not. */
+    @Nullable Refusal refusal(Option option, Exports exports) {
+        boolean required = tls != null && tls.options().required() && session == null;
+        if (required && option.code() != OptionCode.STARTTLS && option.code() != OptionCode.ABORT) {
+            return REQUIRED;
+        }
+        return switch (option) {
+            case Option.StartTls _ -> tls == null ? NOT_OFFERED : session == null ? null : ALREADY;
+            case Option.ExportName(String name) -> access(exports.resolve(name));
+            case Option.Info info -> access(exports.resolve(info.name()));
+            case Option.Abort _, Option.List _, Option.Unsupported _, Option.Malformed _ -> null;
+        };
+    }
+
+    /** Why this client does not get an export, which need not exist; null if it does. */
+    @Nullable Refusal access(String exportName) {
+        Set<String> allowed = tls == null ? null : tls.options().allowedNames().get(exportName);
+        if (allowed == null) {
+            return null;
+        }
+        if (session == null) {
+            return REQUIRED_HERE;
+        }
+        return Collections.disjoint(allowed, peerNames(session)) ? FOR_OTHERS : null;
+    }
+
+    private static Set<String> peerNames(SslHandler session) {
+        try {
+            var chain = session.engine().getSession().getPeerCertificates();
+            return PeerNames.of((X509Certificate) chain[0]);
+        } catch (SSLPeerUnverifiedException | CertificateParsingException nameless) {
+            return Set.of();
+        }
+    }
+
+    /** Says yes to STARTTLS, the last word that is not encrypted. */
+    void begin(ChannelHandlerContext ctx) {
+        if (tls == null || session != null) {
+            throw new IllegalStateException("STARTTLS is refused here");
+        }
+        ByteBuf out = ctx.alloc().directBuffer();
+        HandshakeEncoder.reply(out, OptionCode.STARTTLS, new OptionReply.Ack());
+        ctx.writeAndFlush(out);
+        session = tls.newHandler();
+        received.beginTls();
+        ctx.pipeline().addFirst(session, new Failures());
+    }
+
+    /** Hands on what went wrong in TLS as the IOException that it is, and not what was received. */
+    private static final class Failures extends ChannelInboundHandlerAdapter {
+        @Override
+        public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+            boolean inTls =
+                    cause instanceof DecoderException && cause.getCause() instanceof SSLException;
+            Throwable reason = inTls ? cause.getCause() : cause;
+            ctx.fireExceptionCaught(
+                    reason instanceof NotSslRecordException
+                            ? new SSLException("expected TLS, received something else")
+                            : reason);
+        }
+    }
+}
