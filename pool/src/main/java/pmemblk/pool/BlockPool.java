@@ -351,6 +351,18 @@ public final class BlockPool implements AutoCloseable {
         return true;
     }
 
+    /** Whether {@link #extents} can do without waiting for a device. */
+    public boolean extentsAtHand(long offset, long length) {
+        Objects.checkFromIndexSize(offset, length, byteSize);
+        operations.begin();
+        try {
+            long end = Math.ceilDiv(offset + length, (long) blockSize);
+            return table.isMapAtHand(offset / blockSize, end - offset / blockSize);
+        } finally {
+            operations.end();
+        }
+    }
+
     /**
      * Writes the bytes of {@code source} from {@code offset} on. A block of which only a part is
      * written keeps the rest, and changes atomically all the same.

@@ -18,6 +18,9 @@ public enum Command {
     /** Command flag of WRITE_ZEROES: keep the space allocated. */
     public static final int FLAG_NO_HOLE = 1 << 1;
 
+    /** Command flag of READ: answer with one piece of data. */
+    public static final int FLAG_DF = 1 << 2;
+
     /** Command flag of WRITE_ZEROES: refuse rather than be as slow as writing. */
     public static final int FLAG_FAST_ZERO = 1 << 4;
 

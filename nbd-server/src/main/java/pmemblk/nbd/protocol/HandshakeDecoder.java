@@ -70,13 +70,17 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
         return switch (code) {
             case OptionCode.EXPORT_NAME -> exportName(data);
             case OptionCode.ABORT -> new Option.Abort();
-            case OptionCode.LIST ->
-                    data.isReadable()
-                            ? new Option.Malformed(code, "LIST takes no data")
-                            : new Option.List();
+            case OptionCode.LIST -> bare(data, new Option.List());
             case OptionCode.INFO, OptionCode.GO -> info(code, data);
+            case OptionCode.STRUCTURED_REPLY -> bare(data, new Option.StructuredReply());
             default -> new Option.Unsupported(code);
         };
+    }
+
+    private static Option bare(ByteBuf data, Option option) {
+        return data.isReadable()
+                ? new Option.Malformed(option.code(), "this option takes no data")
+                : option;
     }
 
     private static Option exportName(ByteBuf data) throws ProtocolException {

@@ -45,6 +45,14 @@ public sealed interface Option {
         }
     }
 
+    /** Let replies have chunks. */
+    record StructuredReply() implements Option {
+        @Override
+        public int code() {
+            return OptionCode.STRUCTURED_REPLY;
+        }
+    }
+
     /** An option that is not spoken here; its data was skipped. */
     record Unsupported(int code) implements Option {}
 

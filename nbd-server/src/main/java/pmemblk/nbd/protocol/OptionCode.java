@@ -7,6 +7,7 @@ public final class OptionCode {
     public static final int LIST = 3;
     public static final int INFO = 6;
     public static final int GO = 7;
+    public static final int STRUCTURED_REPLY = 8;
 
     private OptionCode() {}
 }

@@ -1,6 +1,7 @@
 package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
@@ -36,6 +37,8 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private final Transmission transmission;
     private final Connections connections;
     private final long timeoutMillis;
+
+    private final Negotiation negotiation = new Negotiation();
 
     private boolean noZeroes;
     private int optionCount;
@@ -89,9 +92,14 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
         switch (option) {
             case Option.ExportName(String name) -> exportName(ctx, name);
-            case Option.Abort abort -> abort(ctx, abort);
+            case Option.Abort abort ->
+                    acknowledge(ctx, abort).addListener(ChannelFutureListener.CLOSE);
             case Option.List list -> list(ctx, list);
             case Option.Info info -> info(ctx, info);
+            case Option.StructuredReply structured -> {
+                negotiation.structuredReplies();
+                acknowledge(ctx, structured);
+            }
             case Option.Unsupported(int code) ->
                     refuse(ctx, code, OptionError.UNSUP, "this option is not supported");
             case Option.Malformed(int code, String reason) ->
@@ -105,17 +113,18 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "no export is named '%s'".formatted(shown(name)));
             return;
         }
-        ExportInfo info = export.info();
+        Session session = negotiation.session(exports.resolve(name), export);
         ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.exportName(out, info.size(), Session.transmissionFlags(info), noZeroes);
+        HandshakeEncoder.exportName(
+                out, export.info().size(), session.transmissionFlags(), noZeroes);
         ctx.writeAndFlush(out);
-        begin(ctx, new Session(exports.resolve(name), export));
+        begin(ctx, session);
     }
 
-    private void abort(ChannelHandlerContext ctx, Option.Abort abort) {
+    private static ChannelFuture acknowledge(ChannelHandlerContext ctx, Option option) {
         ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.reply(out, abort.code(), new OptionReply.Ack());
-        ctx.writeAndFlush(out).addListener(ChannelFutureListener.CLOSE);
+        HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack());
+        return ctx.writeAndFlush(out);
     }
 
     private void list(ChannelHandlerContext ctx, Option.List list) {
@@ -134,22 +143,22 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             refuse(ctx, option.code(), OptionError.UNKNOWN, reason);
             return;
         }
-        String name = exports.resolve(option.name());
+        Session session = negotiation.session(exports.resolve(option.name()), export);
         ByteBuf out = ctx.alloc().directBuffer();
-        describe(out, option.code(), name, export.info(), option.infos());
+        describe(out, option.code(), session, option.infos());
         HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack());
         ctx.writeAndFlush(out);
         if (option.go()) {
-            begin(ctx, new Session(name, export));
+            begin(ctx, session);
         }
     }
 
-    private static void describe(
-            ByteBuf out, int code, String name, ExportInfo info, Set<Integer> infos) {
-        int flags = Session.transmissionFlags(info);
+    private static void describe(ByteBuf out, int code, Session session, Set<Integer> infos) {
+        ExportInfo info = session.export().info();
+        int flags = session.transmissionFlags();
         HandshakeEncoder.reply(out, code, new OptionReply.Export(info.size(), flags));
         if (infos.contains(InfoType.NAME)) {
-            HandshakeEncoder.reply(out, code, new OptionReply.Name(name));
+            HandshakeEncoder.reply(out, code, new OptionReply.Name(session.exportName()));
         }
         if (infos.contains(InfoType.DESCRIPTION)) {
             HandshakeEncoder.reply(out, code, new OptionReply.Description(info.description()));

@@ -9,14 +9,22 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.export.ExportFullException;
+import pmemblk.nbd.protocol.Chunk;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ReplyEncoder;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
 
 /** Carries out valid requests of one session, on whatever thread, and makes their replies. */
 final class RequestRunner {
     private static final Logger LOG = LoggerFactory.getLogger(RequestRunner.class);
+
+    private static final Refusal STORAGE_FAILED =
+            new Refusal(NbdError.EIO, "the storage failed; the server's log says how");
+
+    private static final Refusal STORAGE_FULL =
+            new Refusal(NbdError.ENOSPC, "the storage is full; the server's log says how");
 
     private final Session session;
     private final ByteBufAllocator alloc;
@@ -54,16 +62,18 @@ final class RequestRunner {
 
     /** Carries out a request; null if it is a READ that would have to wait and must not. */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
-        NbdError error = NbdError.EIO;
+        Refusal refusal = STORAGE_FAILED;
         try {
             if (request.command() == Command.READ) {
-                return read(request, now);
+                return session.form() == ReplyForm.SIMPLE
+                        ? read(request, now)
+                        : ReadReply.make(session, alloc, request, now);
             }
             change(request, payload);
             return reply(request, null);
         } catch (IOException e) {
             if (e instanceof ExportFullException) {
-                error = NbdError.ENOSPC;
+                refusal = STORAGE_FULL;
             }
             LOG.warn(
                     "export '{}': {} of {} bytes at {} failed: {}",
@@ -85,7 +95,7 @@ final class RequestRunner {
                 payload.release();
             }
         }
-        return reply(request, error);
+        return reply(request, refusal);
     }
 
     /**
@@ -93,18 +103,14 @@ final class RequestRunner {
      */
     private @Nullable ByteBuf read(Request request, boolean now) throws IOException {
         int length = (int) request.length();
-        ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY + length);
+        int header = ReplyForm.SIMPLE.headerSize();
+        ByteBuf reply = alloc.directBuffer(header + length);
         boolean done = false;
         try {
             ReplyEncoder.simple(reply, request.cookie(), null);
-            ByteBuffer target = reply.internalNioBuffer(ReplyEncoder.SIMPLE_REPLY, length);
-            if (now) {
-                done = session.export().readNow(request.offset(), target);
-            } else {
-                session.export().read(request.offset(), target);
-                done = true;
-            }
-            return done ? reply.writerIndex(ReplyEncoder.SIMPLE_REPLY + length) : null;
+            ByteBuffer target = reply.internalNioBuffer(header, length);
+            done = session.read(request.offset(), target, now);
+            return done ? reply.writerIndex(header + length) : null;
         } finally {
             if (!done) {
                 reply.release();
@@ -131,10 +137,20 @@ final class RequestRunner {
         }
     }
 
-    /** A reply without data. */
-    ByteBuf reply(Request request, @Nullable NbdError error) {
-        ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY);
-        ReplyEncoder.simple(reply, request.cookie(), error);
+    /**
+     * A reply without data.
+     *
+     * @param refusal null if all went well
+     */
+    ByteBuf reply(Request request, @Nullable Refusal refusal) {
+        ByteBuf reply = alloc.directBuffer(session.form().headerSize());
+        if (session.form() == ReplyForm.SIMPLE || refusal == null) {
+            NbdError error = refusal == null ? null : refusal.error();
+            ReplyEncoder.simple(reply, request.cookie(), error);
+        } else {
+            Chunk failure = new Chunk.Failure(refusal.error(), refusal.reason());
+            ReplyEncoder.chunk(reply, request, true, failure);
+        }
         return reply;
     }
 }

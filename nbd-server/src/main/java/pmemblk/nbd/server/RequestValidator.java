@@ -5,6 +5,7 @@ import pmemblk.nbd.export.ExportInfo;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.protocol.NbdError;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
 
 /** Says whether a request may be carried out; touches nothing. */
@@ -12,53 +13,85 @@ final class RequestValidator {
     private RequestValidator() {}
 
     /** Why a request is refused, or null if it is fine. */
-    static @Nullable NbdError validate(Request request, ExportInfo info) {
+    static @Nullable Refusal validate(Request request, Session session) {
         Command command = request.command();
-        if (command == null || (request.flags() & ~allowedFlags(command)) != 0) {
-            return NbdError.EINVAL;
+        if (command == null) {
+            return invalid("there is no such command here");
         }
+        int unknown = request.flags() & ~allowedFlags(command, session.form());
+        if (unknown != 0) {
+            return invalid("%s takes no command flags %#x".formatted(command, unknown));
+        }
+        ExportInfo info = session.export().info();
         return switch (command) {
             case DISC -> null;
-            case FLUSH -> request.offset() == 0 && request.length() == 0 ? null : NbdError.EINVAL;
+            case FLUSH ->
+                    request.offset() == 0 && request.length() == 0
+                            ? null
+                            : invalid("FLUSH is of the whole export, at offset 0 and length 0");
             case READ -> validateRead(request, info);
-            case CACHE -> isInside(request, info) ? null : NbdError.EINVAL;
+            case CACHE -> isInside(request, info) ? null : outside(NbdError.EINVAL, info);
             case WRITE, TRIM, WRITE_ZEROES -> validateChange(request, info);
         };
     }
 
     /** FUA is allowed on all commands, since clients are known to set it on any. */
-    private static int allowedFlags(Command command) {
-        return command == Command.WRITE_ZEROES
-                ? Command.FLAG_FUA | Command.FLAG_NO_HOLE | Command.FLAG_FAST_ZERO
-                : Command.FLAG_FUA;
+    private static int allowedFlags(Command command, ReplyForm form) {
+        return switch (command) {
+            case WRITE_ZEROES -> Command.FLAG_FUA | Command.FLAG_NO_HOLE | Command.FLAG_FAST_ZERO;
+            case READ ->
+                    form == ReplyForm.SIMPLE
+                            ? Command.FLAG_FUA
+                            : Command.FLAG_FUA | Command.FLAG_DF;
+            default -> Command.FLAG_FUA;
+        };
     }
 
-    private static @Nullable NbdError validateRead(Request request, ExportInfo info) {
+    private static @Nullable Refusal validateRead(Request request, ExportInfo info) {
         if (!isInside(request, info)) {
-            return NbdError.EINVAL;
+            return outside(NbdError.EINVAL, info);
         }
-        return request.length() > Limits.PAYLOAD ? NbdError.EOVERFLOW : null;
+        return request.length() > Limits.PAYLOAD
+                ? new Refusal(
+                        NbdError.EOVERFLOW,
+                        "a READ is of at most %d bytes".formatted(Limits.PAYLOAD))
+                : null;
     }
 
-    private static @Nullable NbdError validateChange(Request request, ExportInfo info) {
+    private static @Nullable Refusal validateChange(Request request, ExportInfo info) {
         if (info.readOnly()) {
-            return NbdError.EPERM;
+            return new Refusal(NbdError.EPERM, "the export is read-only");
         }
         if (request.payloadLength() > Limits.PAYLOAD) {
-            return NbdError.EINVAL;
+            return invalid("a WRITE is of at most %d bytes".formatted(Limits.PAYLOAD));
         }
         if (!isInside(request, info)) {
-            return request.command() == Command.TRIM ? NbdError.EINVAL : NbdError.ENOSPC;
+            return outside(
+                    request.command() == Command.TRIM ? NbdError.EINVAL : NbdError.ENOSPC, info);
         }
         boolean aligned =
-                request.offset() % info.zeroGranularity() == 0
-                        && request.length() % info.zeroGranularity() == 0;
-        return request.has(Command.FLAG_FAST_ZERO) && !aligned ? NbdError.ENOTSUP : null;
+                request.offset() % info.blockSize() == 0
+                        && request.length() % info.blockSize() == 0;
+        return request.has(Command.FLAG_FAST_ZERO) && !aligned
+                ? new Refusal(
+                        NbdError.ENOTSUP,
+                        "zeroing is fast for whole blocks of %d bytes".formatted(info.blockSize()))
+                : null;
+    }
+
+    private static Refusal invalid(String reason) {
+        return new Refusal(NbdError.EINVAL, reason);
+    }
+
+    private static Refusal outside(NbdError error, ExportInfo info) {
+        return new Refusal(
+                error, "the range does not lie within the %d bytes".formatted(info.size()));
     }
 
     private static boolean isInside(Request request, ExportInfo info) {
         return request.offset() >= 0
                 && request.offset() <= info.size()
+                && request.length() >= 0
                 && request.length() <= info.size() - request.offset();
     }
 }

@@ -15,7 +15,6 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.Limits;
-import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ProtocolException;
 import pmemblk.nbd.protocol.Request;
 
@@ -156,9 +155,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
 
     /** Sees to it that a request may be carried out; false if it was refused, or has to wait. */
     private boolean admit(ChannelHandlerContext ctx, Request request) throws ProtocolException {
-        NbdError error = RequestValidator.validate(request, session.export().info());
-        if (error != null) {
-            refuse(ctx, request, error);
+        Refusal refusal = RequestValidator.validate(request, session);
+        if (refusal != null) {
+            refuse(ctx, request, refusal);
             return false;
         }
         if (request.command() == Command.DISC) {
@@ -173,14 +172,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         return true;
     }
 
-    private void refuse(ChannelHandlerContext ctx, Request request, NbdError error)
+    private void refuse(ChannelHandlerContext ctx, Request request, Refusal refusal)
             throws ProtocolException {
         intake.done();
         if (request.payloadLength() > Limits.SKIPPED_PAYLOAD) {
             throw new ProtocolException("payload of " + request.payloadLength() + " bytes");
         }
         intake.skipLater(request.payloadLength());
-        write(ctx, runner().reply(request, error));
+        write(ctx, runner().reply(request, refusal));
     }
 
     /** The budget has the bytes for the request that waits for them. */

@@ -27,6 +27,7 @@ class HandshakeCodecTest {
             FLAGS
                     + "49484156454f5054 00000007 0000000e 00000004 6469736b 0002 0001 0003"
                     + "49484156454f5054 00000003 00000000"
+                    + "49484156454f5054 00000008 00000000"
                     + "49484156454f5054 000000ff 00000003 010203";
 
     private static final List<Object> DECODED =
@@ -34,6 +35,7 @@ class HandshakeCodecTest {
                     new HandshakeDecoder.ClientFlags(3),
                     new Option.Info(true, "disk", Set.of(1, 3)),
                     new Option.List(),
+                    new Option.StructuredReply(),
                     new Option.Unsupported(255));
 
     private static byte[] bytes(String hex) {
@@ -96,6 +98,7 @@ class HandshakeCodecTest {
         "00000006 00000007 00000001 ff 0000, not UTF-8",
         "00000006 00000007 00000001 00 0000, NUL",
         "00000003 00000001 00, takes no data",
+        "00000008 00000001 00, takes no data",
     })
     void malformedOptionsAreToldFromOthers(String option, String reason) {
         Option.Malformed malformed = assertInstanceOf(Option.Malformed.class, decodeOption(option));

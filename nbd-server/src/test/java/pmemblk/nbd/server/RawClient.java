@@ -10,6 +10,8 @@ import java.net.Socket;
 import java.net.SocketException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 
 /** A client that says exactly what a test wants it to say, right or wrong. */
 final class RawClient implements AutoCloseable {
@@ -126,6 +128,82 @@ final class RawClient implements AutoCloseable {
             return reply(cookie, new byte[0]);
         }
         return reply(cookie, command == READ ? payload : new byte[0]);
+    }
+
+    /** Negotiates structured replies. */
+    void structured() throws IOException {
+        option(8, new byte[0]);
+        if (optionReply() != 1) {
+            throw new IOException("no structured replies");
+        }
+    }
+
+    /** The chunks of the next reply, which has to be to this request and structured. */
+    List<Received> chunks(long cookie) throws IOException {
+        out.flush();
+        List<Received> chunks = new ArrayList<>();
+        boolean done = false;
+        while (!done) {
+            int magic = in.readInt();
+            done = in.readUnsignedShort() == 1;
+            int type = in.readUnsignedShort();
+            long answered = in.readLong();
+            if (magic != 0x668e33ef || answered != cookie) {
+                throw new IOException("chunk %#x to %d".formatted(magic, answered));
+            }
+            byte[] payload = new byte[in.readInt()];
+            in.readFully(payload);
+            chunks.add(new Received(type, ByteBuffer.wrap(payload)));
+        }
+        return chunks;
+    }
+
+    /** The chunks that a READ is answered with. */
+    List<Received> read(int commandFlags, long offset, long length) throws IOException {
+        request(READ, commandFlags, offset, offset, length);
+        return chunks(offset);
+    }
+
+    /** A chunk: its type and payload. */
+    record Received(int type, ByteBuffer payload) {
+        private static final int DATA = 1;
+        private static final int HOLE = 2;
+        private static final int ERROR = 0x8001;
+        private static final int ERROR_OFFSET = 0x8002;
+
+        /** What it says, in words, but for the data. */
+        @Override
+        public String toString() {
+            return switch (type) {
+                case DATA -> "data at %d of %d".formatted(at(), payload.capacity() - 8);
+                case HOLE -> "hole at %d of %d".formatted(at(), payload.getInt(8));
+                case ERROR -> "error %d: %s".formatted(payload.getInt(0), message());
+                case ERROR_OFFSET ->
+                        "error %d at %d: %s"
+                                .formatted(
+                                        payload.getInt(0),
+                                        payload.getLong(payload.capacity() - 8),
+                                        message());
+                default -> "type " + type + " of " + payload.capacity();
+            };
+        }
+
+        private long at() {
+            return payload.getLong(0);
+        }
+
+        private String message() {
+            byte[] message = new byte[payload.getShort(4)];
+            payload.get(6, message);
+            return new String(message, StandardCharsets.UTF_8);
+        }
+
+        /** The bytes of data. */
+        byte[] data() {
+            byte[] data = new byte[payload.capacity() - 8];
+            payload.get(8, data);
+            return data;
+        }
     }
 
     /** Whether the server has hung up, once all that it said has been read. */

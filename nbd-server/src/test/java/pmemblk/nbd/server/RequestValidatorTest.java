@@ -2,19 +2,76 @@ package pmemblk.nbd.server;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static pmemblk.nbd.protocol.ReplyForm.SIMPLE;
+import static pmemblk.nbd.protocol.ReplyForm.STRUCTURED;
 
+import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.ExportInfo;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.NbdError;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
 
 class RequestValidatorTest {
     private static final long SIZE = 1L << 30;
     private static final ExportInfo DISK = new ExportInfo(SIZE, 4096, 4096, false, "");
     private static final ExportInfo READ_ONLY = new ExportInfo(SIZE, 4096, 4096, true, "");
+
+    /** An export that is only asked what it is. */
+    private record Described(ExportInfo info) implements Export {
+        private static AssertionError used() {
+            return new AssertionError("a validator touches nothing");
+        }
+
+        @Override
+        public boolean readNow(long offset, ByteBuffer target) {
+            throw used();
+        }
+
+        @Override
+        public boolean writeMayBlock(long length, boolean fua) {
+            throw used();
+        }
+
+        @Override
+        public void read(long offset, ByteBuffer target) {
+            throw used();
+        }
+
+        @Override
+        public void write(long offset, ByteBuffer source, boolean fua) {
+            throw used();
+        }
+
+        @Override
+        public void zero(long offset, long length, boolean fua) {
+            throw used();
+        }
+
+        @Override
+        public void trim(long offset, long length, boolean fua) {
+            throw used();
+        }
+
+        @Override
+        public void flush() {
+            throw used();
+        }
+
+        @Override
+        public void close() {}
+    }
+
+    private static @Nullable NbdError validate(Request request, ExportInfo info, ReplyForm form) {
+        Refusal refusal =
+                RequestValidator.validate(request, new Session("disk", new Described(info), form));
+        return refusal == null ? null : refusal.error();
+    }
 
     @ParameterizedTest
     @CsvSource(
@@ -56,23 +113,35 @@ class RequestValidatorTest {
             })
     void requestsAreRefusedAsTheProtocolSays(
             Command command, int flags, long offset, long length, NbdError error) {
+        assertEquals(error, validate(new Request(command, flags, 1, offset, length), DISK, SIMPLE));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            nullValues = "-",
+            value = {
+                "READ, 4, 0, 512, -",
+                "READ, 5, 0, 33554432, -",
+                "READ, 4, 0, 33554433, EOVERFLOW",
+                "READ, 8, 0, 512, EINVAL",
+                "WRITE, 4, 0, 512, EINVAL",
+            })
+    void dataIsNotFragmentedOnlyWhereItCouldBe(
+            Command command, int flags, long offset, long length, NbdError error) {
         assertEquals(
-                error,
-                RequestValidator.validate(new Request(command, flags, 1, offset, length), DISK));
+                error, validate(new Request(command, flags, 1, offset, length), DISK, STRUCTURED));
     }
 
     @Test
     void anUnknownCommandIsRefused() {
-        assertEquals(
-                NbdError.EINVAL, RequestValidator.validate(new Request(null, 0, 1, 0, 0), DISK));
+        assertEquals(NbdError.EINVAL, validate(new Request(null, 0, 1, 0, 0), DISK, SIMPLE));
     }
 
     @ParameterizedTest
     @CsvSource({"WRITE", "TRIM", "WRITE_ZEROES"})
     void changesOfAReadOnlyExportAreNotPermitted(Command command) {
         assertEquals(
-                NbdError.EPERM,
-                RequestValidator.validate(new Request(command, 0, 1, 0, 512), READ_ONLY));
-        assertNull(RequestValidator.validate(new Request(Command.FLUSH, 0, 1, 0, 0), READ_ONLY));
+                NbdError.EPERM, validate(new Request(command, 0, 1, 0, 512), READ_ONLY, SIMPLE));
+        assertNull(validate(new Request(Command.FLUSH, 0, 1, 0, 0), READ_ONLY, SIMPLE));
     }
 }

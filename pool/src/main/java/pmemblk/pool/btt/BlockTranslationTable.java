@@ -265,6 +265,17 @@ public final class BlockTranslationTable {
         }
     }
 
+    /** Whether {@link #scan} can do without waiting for a device. */
+    public boolean isMapAtHand(long lba, long count) {
+        for (long i = lba; arenas.length > 0 && i < lba + count; i++) {
+            int arena = arenaOf(i);
+            if (!arenas[arena].map().isAtHand(premapLba(arena, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /** Makes {@code count} blocks read as zeroes, each atomically, without writing data. */
     public void zero(long lba, long count) throws IOException {
         for (long done = 0; done < count; ) {
