@@ -29,6 +29,19 @@ public sealed interface Chunk {
     }
 
     /**
+     * What a metadata context says, as so many descriptors that the caller puts behind the chunk.
+     *
+     * @param count at least 1
+     */
+    record BlockStatus(int contextId, int count) implements Chunk {
+        /** Bytes between the header and the descriptors. */
+        public static final int PREFIX_SIZE = Integer.BYTES;
+
+        /** Bytes of a descriptor. */
+        public static final int DESCRIPTOR_SIZE = 2 * Integer.BYTES;
+    }
+
+    /**
      * The request failed.
      *
      * @param message for a person, at most {@link Limits#NAME_LENGTH} bytes

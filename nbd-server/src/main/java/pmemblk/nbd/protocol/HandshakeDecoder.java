@@ -6,6 +6,7 @@ import io.netty.handler.codec.ByteToMessageDecoder;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -73,6 +74,8 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
             case OptionCode.LIST -> bare(data, new Option.List());
             case OptionCode.INFO, OptionCode.GO -> info(code, data);
             case OptionCode.STRUCTURED_REPLY -> bare(data, new Option.StructuredReply());
+            case OptionCode.LIST_META_CONTEXT, OptionCode.SET_META_CONTEXT ->
+                    metaContext(code, data);
             default -> new Option.Unsupported(code);
         };
     }
@@ -115,6 +118,36 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
             infos.add(data.readUnsignedShort());
         }
         return new Option.Info(code == OptionCode.GO, name, infos);
+    }
+
+    private static Option metaContext(int code, ByteBuf data) {
+        String name = string(data);
+        if (name == null || data.readableBytes() < Integer.BYTES) {
+            return new Option.Malformed(code, "the data begins with no name and count");
+        }
+        List<String> queries = new ArrayList<>();
+        for (long left = data.readUnsignedInt(); left > 0; left--) {
+            String query = string(data);
+            if (query == null || query.indexOf(':') < 1) {
+                return new Option.Malformed(
+                        code, "query %d is no namespace:name".formatted(queries.size() + 1));
+            }
+            queries.add(query);
+        }
+        return data.isReadable()
+                ? new Option.Malformed(code, "the count of queries does not fit")
+                : new Option.MetaContext(code == OptionCode.SET_META_CONTEXT, name, queries);
+    }
+
+    /** A string behind its length, or null if there is none. */
+    private static @Nullable String string(ByteBuf data) {
+        if (data.readableBytes() < Integer.BYTES) {
+            return null;
+        }
+        long length = data.readUnsignedInt();
+        return length > data.readableBytes() || length > Limits.NAME_LENGTH
+                ? null
+                : text(data.readSlice((int) length));
     }
 
     private static @Nullable String text(ByteBuf data) {

@@ -53,6 +53,20 @@ public sealed interface Option {
         }
     }
 
+    /**
+     * List the metadata contexts of an export that there are, or select those to be queried.
+     *
+     * @param exportName empty for the default one
+     * @param queries a name each, or what the namespace before its colon has instead
+     */
+    record MetaContext(boolean set, String exportName, java.util.List<String> queries)
+            implements Option {
+        @Override
+        public int code() {
+            return set ? OptionCode.SET_META_CONTEXT : OptionCode.LIST_META_CONTEXT;
+        }
+    }
+
     /** An option that is not spoken here; its data was skipped. */
     record Unsupported(int code) implements Option {}
 

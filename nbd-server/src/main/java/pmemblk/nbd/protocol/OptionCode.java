@@ -8,6 +8,8 @@ public final class OptionCode {
     public static final int INFO = 6;
     public static final int GO = 7;
     public static final int STRUCTURED_REPLY = 8;
+    public static final int LIST_META_CONTEXT = 9;
+    public static final int SET_META_CONTEXT = 10;
 
     private OptionCode() {}
 }

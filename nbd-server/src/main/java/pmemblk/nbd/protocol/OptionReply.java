@@ -26,6 +26,13 @@ public sealed interface OptionReply {
     /** The sizes of requests, in bytes, that an export takes, likes, and takes at most. */
     record BlockSize(int minimum, int preferred, int maximumPayload) implements OptionReply {}
 
+    /**
+     * A metadata context that there is, or was selected.
+     *
+     * @param id what it is called in replies; 0 if it is only listed
+     */
+    record MetaContext(int id, String name) implements OptionReply {}
+
     /** No; the last reply to an option. */
     record Refusal(OptionError error, String reason) implements OptionReply {}
 }

@@ -15,6 +15,7 @@ public final class ReplyEncoder {
     private static final int TYPE_NONE = 0;
     private static final int TYPE_OFFSET_DATA = 1;
     private static final int TYPE_OFFSET_HOLE = 2;
+    private static final int TYPE_BLOCK_STATUS = 5;
     private static final int TYPE_ERROR = 1 << 15 | 1;
     private static final int TYPE_ERROR_OFFSET = 1 << 15 | 2;
 
@@ -32,7 +33,7 @@ public final class ReplyEncoder {
     }
 
     /**
-     * Writes a chunk of the reply to a request, all but the data of {@link Chunk.Data}.
+     * Writes a chunk of the reply to a request, all but what the caller puts behind it.
      *
      * @param done whether it is the reply's last
      */
@@ -48,6 +49,12 @@ public final class ReplyEncoder {
                 out.writeLong(offset);
                 out.writeInt(length);
             }
+            case Chunk.BlockStatus(int contextId, int count) -> {
+                int length =
+                        Chunk.BlockStatus.PREFIX_SIZE + count * Chunk.BlockStatus.DESCRIPTOR_SIZE;
+                header(out, request, done, TYPE_BLOCK_STATUS, length);
+                out.writeInt(contextId);
+            }
             case Chunk.Failure(NbdError error, String message) -> {
                 int size = ByteBufUtil.utf8Bytes(message);
                 header(out, request, done, TYPE_ERROR, Integer.BYTES + Short.BYTES + size);
@@ -61,6 +68,16 @@ public final class ReplyEncoder {
                 out.writeLong(offset);
             }
         }
+    }
+
+    /**
+     * Writes a descriptor of a {@link Chunk.BlockStatus}.
+     *
+     * @param length bytes of the extent, unsigned 32 bits
+     */
+    public static void descriptor(ByteBuf out, long length, int flags) {
+        out.writeInt((int) length);
+        out.writeInt(flags);
     }
 
     private static void header(ByteBuf out, Request request, boolean done, int type, int length) {

@@ -8,6 +8,8 @@ import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.handler.codec.DecoderException;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -21,9 +23,11 @@ import pmemblk.nbd.protocol.HandshakeEncoder;
 import pmemblk.nbd.protocol.InfoType;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.protocol.Option;
+import pmemblk.nbd.protocol.OptionCode;
 import pmemblk.nbd.protocol.OptionError;
 import pmemblk.nbd.protocol.OptionReply;
 import pmemblk.nbd.protocol.ProtocolException;
+import pmemblk.nbd.protocol.ReplyForm;
 
 /**
  * The handshake of one connection: greets, answers options, and ends by putting a {@link
@@ -100,10 +104,15 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                 negotiation.structuredReplies();
                 acknowledge(ctx, structured);
             }
+            case Option.MetaContext query -> metaContext(ctx, query);
             case Option.Unsupported(int code) ->
                     refuse(ctx, code, OptionError.UNSUP, "this option is not supported");
-            case Option.Malformed(int code, String reason) ->
-                    refuse(ctx, code, OptionError.INVALID, reason);
+            case Option.Malformed(int code, String reason) -> {
+                if (code == OptionCode.SET_META_CONTEXT) {
+                    negotiation.select("", List.of());
+                }
+                refuse(ctx, code, OptionError.INVALID, reason);
+            }
         }
     }
 
@@ -139,8 +148,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private void info(ChannelHandlerContext ctx, Option.Info option) {
         Export export = exports.get(option.name());
         if (export == null) {
-            String reason = "no export is named '%s'".formatted(shown(option.name()));
-            refuse(ctx, option.code(), OptionError.UNKNOWN, reason);
+            refuseUnknown(ctx, option.code(), option.name());
             return;
         }
         Session session = negotiation.session(exports.resolve(option.name()), export);
@@ -151,6 +159,40 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         if (option.go()) {
             begin(ctx, session);
         }
+    }
+
+    /** Answers a query for contexts; one that selects forgets earlier ones, even if it fails. */
+    private void metaContext(ChannelHandlerContext ctx, Option.MetaContext query) {
+        if (query.set()) {
+            negotiation.select("", List.of());
+        }
+        if (negotiation.form() == ReplyForm.SIMPLE) {
+            refuse(ctx, query.code(), OptionError.INVALID, "ask for structured replies first");
+            return;
+        }
+        if (exports.get(query.exportName()) == null) {
+            refuseUnknown(ctx, query.code(), query.exportName());
+            return;
+        }
+        List<MetaContext> found =
+                Arrays.stream(MetaContext.values())
+                        .filter(
+                                context ->
+                                        query.set()
+                                                ? context.isSelectedBy(query.queries())
+                                                : context.isListedBy(query.queries()))
+                        .toList();
+        if (query.set()) {
+            negotiation.select(exports.resolve(query.exportName()), found);
+        }
+        ByteBuf out = ctx.alloc().directBuffer();
+        for (MetaContext context : found) {
+            int id = query.set() ? context.id() : 0;
+            HandshakeEncoder.reply(
+                    out, query.code(), new OptionReply.MetaContext(id, context.title()));
+        }
+        HandshakeEncoder.reply(out, query.code(), new OptionReply.Ack());
+        ctx.writeAndFlush(out);
     }
 
     private static void describe(ByteBuf out, int code, Session session, Set<Integer> infos) {
@@ -170,6 +212,11 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                     code,
                     new OptionReply.BlockSize(1, info.preferredBlockSize(), Limits.PAYLOAD));
         }
+    }
+
+    private static void refuseUnknown(ChannelHandlerContext ctx, int code, String exportName) {
+        String reason = "no export is named '%s'".formatted(shown(exportName));
+        refuse(ctx, code, OptionError.UNKNOWN, reason);
     }
 
     private static void refuse(

@@ -1,5 +1,6 @@
 package pmemblk.nbd.server;
 
+import java.util.List;
 import pmemblk.nbd.export.Export;
 import pmemblk.nbd.protocol.ReplyForm;
 
@@ -10,12 +11,32 @@ import pmemblk.nbd.protocol.ReplyForm;
 final class Negotiation {
     private ReplyForm form = ReplyForm.SIMPLE;
 
+    /** The export whose contexts were selected, by its own name. */
+    private String contextsOf = "";
+
+    private List<MetaContext> contexts = List.of();
+
+    ReplyForm form() {
+        return form;
+    }
+
     void structuredReplies() {
         form = ReplyForm.STRUCTURED;
     }
 
-    /** The session that it comes to with this export. */
+    /**
+     * Selects these contexts in the place of all others.
+     *
+     * @param exportName the export's own
+     */
+    void select(String exportName, List<MetaContext> selected) {
+        contextsOf = exportName;
+        contexts = selected;
+    }
+
+    /** The session that it comes to with this export, which has contexts selected for it alone. */
     Session session(String exportName, Export export) {
-        return new Session(exportName, export, form);
+        return new Session(
+                exportName, export, form, exportName.equals(contextsOf) ? contexts : List.of());
     }
 }

@@ -42,12 +42,21 @@ final class RequestRunner {
         boolean fua = request.has(Command.FLAG_FUA);
         boolean mayBlock =
                 switch (Objects.requireNonNull(request.command())) {
-                    case READ, CACHE, DISC -> false;
+                    case READ, CACHE, BLOCK_STATUS, DISC -> false;
                     case WRITE, TRIM, WRITE_ZEROES ->
                             session.export().writeMayBlock(request.length(), fua);
                     case FLUSH -> session.export().writeMayBlock(0, true);
                 };
         return mayBlock ? null : attempt(request, payload, true);
+    }
+
+    /** The bytes that a request keeps in memory until its reply is written, at most. */
+    long bytesHeld(Request request) {
+        return switch (request.command()) {
+            case READ -> request.length();
+            case BLOCK_STATUS -> StatusReply.maxSize(session, request);
+            case null, default -> request.payloadLength();
+        };
     }
 
     /**
@@ -60,7 +69,7 @@ final class RequestRunner {
         return Objects.requireNonNull(attempt(request, payload, false));
     }
 
-    /** Carries out a request; null if it is a READ that would have to wait and must not. */
+    /** Carries out a request; null if it would have to wait and must not. */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
         Refusal refusal = STORAGE_FAILED;
         try {
@@ -68,6 +77,9 @@ final class RequestRunner {
                 return session.form() == ReplyForm.SIMPLE
                         ? read(request, now)
                         : ReadReply.make(session, alloc, request, now);
+            }
+            if (request.command() == Command.BLOCK_STATUS) {
+                return StatusReply.make(session, alloc, request, now);
             }
             change(request, payload);
             return reply(request, null);
@@ -133,7 +145,8 @@ final class RequestRunner {
             case CACHE -> {
                 // A hint, and what is cached is the system's business: reading on demand will do.
             }
-            case READ, DISC -> throw new IllegalStateException("not a change: " + request);
+            case READ, BLOCK_STATUS, DISC ->
+                    throw new IllegalStateException("not a change: " + request);
         }
     }
 

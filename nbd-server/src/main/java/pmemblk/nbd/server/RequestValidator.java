@@ -32,6 +32,7 @@ final class RequestValidator {
             case READ -> validateRead(request, info);
             case CACHE -> isInside(request, info) ? null : outside(NbdError.EINVAL, info);
             case WRITE, TRIM, WRITE_ZEROES -> validateChange(request, info);
+            case BLOCK_STATUS -> validateStatus(request, session);
         };
     }
 
@@ -43,6 +44,7 @@ final class RequestValidator {
                     form == ReplyForm.SIMPLE
                             ? Command.FLAG_FUA
                             : Command.FLAG_FUA | Command.FLAG_DF;
+            case BLOCK_STATUS -> Command.FLAG_FUA | Command.FLAG_REQ_ONE;
             default -> Command.FLAG_FUA;
         };
     }
@@ -77,6 +79,17 @@ final class RequestValidator {
                         NbdError.ENOTSUP,
                         "zeroing is fast for whole blocks of %d bytes".formatted(info.blockSize()))
                 : null;
+    }
+
+    private static @Nullable Refusal validateStatus(Request request, Session session) {
+        if (session.contexts().isEmpty()) {
+            return invalid("no metadata context was selected for this export");
+        }
+        if (request.length() == 0) {
+            return invalid("BLOCK_STATUS is of at least one byte");
+        }
+        ExportInfo info = session.export().info();
+        return isInside(request, info) ? null : outside(NbdError.EINVAL, info);
     }
 
     private static Refusal invalid(String reason) {

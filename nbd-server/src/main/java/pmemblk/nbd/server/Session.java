@@ -2,6 +2,7 @@ package pmemblk.nbd.server;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.ExtentVisitor;
 import pmemblk.nbd.protocol.ReplyForm;
@@ -11,8 +12,9 @@ import pmemblk.nbd.protocol.TransmissionFlags;
  * What one connection agreed on before transmission.
  *
  * @param exportName the export's own name, also where the client asked for the default one
+ * @param contexts what the client may query with BLOCK_STATUS, in the order of their IDs
  */
-record Session(String exportName, Export export, ReplyForm form) {
+record Session(String exportName, Export export, ReplyForm form, List<MetaContext> contexts) {
 
     /** What the client is told that it can do. */
     int transmissionFlags() {

@@ -164,7 +164,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             end(ctx);
             return false;
         }
-        long bytes = bytes(request);
+        long bytes = runner().bytesHeld(request);
         if (bytes > 0 && !budget.take(bytes, () -> ctx.executor().execute(() -> granted(ctx)))) {
             awaiting = request;
             return false;
@@ -187,20 +187,15 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         Request request = Objects.requireNonNull(awaiting);
         awaiting = null;
         if (ending) {
-            budget.give(bytes(request));
+            budget.give(runner().bytesHeld(request));
             return;
         }
         takeRequests(ctx);
         flush(ctx);
     }
 
-    /** The bytes that a request keeps in memory until its reply is written. */
-    private static long bytes(Request request) {
-        return request.command() == Command.READ ? request.length() : request.payloadLength();
-    }
-
     private void dispatch(ChannelHandlerContext ctx, Request request, @Nullable ByteBuf payload) {
-        long bytes = bytes(request);
+        long bytes = runner().bytesHeld(request);
         inFlight++;
         ByteBuf reply = runner().runNow(request, payload);
         if (reply == null) {
@@ -285,7 +280,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         ending = true;
         Request unfinished = intake.request();
         if (unfinished != null && awaiting == null) {
-            budget.give(bytes(unfinished));
+            budget.give(runner().bytesHeld(unfinished));
         }
         intake.release();
         served.sessionEnds();

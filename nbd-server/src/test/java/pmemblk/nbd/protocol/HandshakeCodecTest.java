@@ -28,6 +28,9 @@ class HandshakeCodecTest {
                     + "49484156454f5054 00000007 0000000e 00000004 6469736b 0002 0001 0003"
                     + "49484156454f5054 00000003 00000000"
                     + "49484156454f5054 00000008 00000000"
+                    + "49484156454f5054 00000009 0000000c 00000004 6469736b 00000000"
+                    + "49484156454f5054 0000000a 00000016 00000000 00000002"
+                    + " 00000003 613a62 00000003 c3a93a"
                     + "49484156454f5054 000000ff 00000003 010203";
 
     private static final List<Object> DECODED =
@@ -36,6 +39,8 @@ class HandshakeCodecTest {
                     new Option.Info(true, "disk", Set.of(1, 3)),
                     new Option.List(),
                     new Option.StructuredReply(),
+                    new Option.MetaContext(false, "disk", List.of()),
+                    new Option.MetaContext(true, "", List.of("a:b", "é:")),
                     new Option.Unsupported(255));
 
     private static byte[] bytes(String hex) {
@@ -99,6 +104,17 @@ class HandshakeCodecTest {
         "00000006 00000007 00000001 00 0000, NUL",
         "00000003 00000001 00, takes no data",
         "00000008 00000001 00, takes no data",
+        "00000009 00000000, begins with no name and count",
+        "00000009 00000007 00000000 000000, begins with no name and count",
+        "00000009 00000009 00000002 61 00000000, begins with no name and count",
+        "0000000a 00000008 ffffffff 00000000, begins with no name and count",
+        "0000000a 00000009 00000000 00000000 00, does not fit",
+        "0000000a 00000008 00000000 00000001, query 1",
+        "0000000a 00000008 00000000 ffffffff, query 1",
+        "0000000a 00000013 00000000 00000002 00000003 613a62 00000003, query 2",
+        "0000000a 0000000f 00000000 00000001 00000003 616161, query 1",
+        "0000000a 0000000e 00000000 00000001 00000002 3a61, query 1",
+        "0000000a 0000000f 00000000 00000001 00000003 613aff, query 1",
     })
     void malformedOptionsAreToldFromOthers(String option, String reason) {
         Option.Malformed malformed = assertInstanceOf(Option.Malformed.class, decodeOption(option));
@@ -188,6 +204,9 @@ class HandshakeCodecTest {
         assertEquals(
                 head + "00000003" + "0000000e" + "0003" + "00000001" + "00001000" + "02000000",
                 reply(new OptionReply.BlockSize(1, 4096, 32 << 20)));
+        assertEquals(
+                head + "00000004" + "00000006" + "00000102" + "613a",
+                reply(new OptionReply.MetaContext(0x102, "a:")));
         assertEquals(
                 head + "80000006" + "00000002" + "6e6f",
                 reply(new OptionReply.Refusal(OptionError.UNKNOWN, "no")));

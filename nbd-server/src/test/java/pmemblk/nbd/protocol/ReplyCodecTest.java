@@ -22,6 +22,14 @@ class ReplyCodecTest {
     }
 
     @Test
+    void descriptorsHaveTheirGoldenBytes() {
+        ByteBuf out = Unpooled.buffer();
+        ReplyEncoder.descriptor(out, 0xffff_fe00L, 2);
+
+        assertEquals("fffffe00" + "00000002", ByteBufUtil.hexDump(out));
+    }
+
+    @Test
     void structuredChunksHaveTheirGoldenBytes() {
         assertEquals(head("0001", "0000", "00000000"), encoded(true, new Chunk.None()));
         assertEquals(
@@ -30,6 +38,9 @@ class ReplyCodecTest {
         assertEquals(
                 head("0001", "0002", "0000000c") + "8000000000000000" + "02000000",
                 encoded(true, new Chunk.Hole(Long.MIN_VALUE, 32 << 20)));
+        assertEquals(
+                head("0001", "0005", "00000014") + "00000003",
+                encoded(true, new Chunk.BlockStatus(3, 2)));
         assertEquals(
                 head("0001", "8001", "00000008") + "00000016" + "0002" + "c3a9",
                 encoded(true, new Chunk.Failure(NbdError.EINVAL, "é")));

@@ -1,7 +1,10 @@
 package pmemblk.nbd.server;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -9,7 +12,6 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -22,6 +24,7 @@ final class RawClient implements AutoCloseable {
     static final int TRIM = 4;
     static final int CACHE = 5;
     static final int WRITE_ZEROES = 6;
+    static final int BLOCK_STATUS = 7;
 
     private static final int TIMEOUT_MILLIS = 20_000;
 
@@ -77,7 +80,7 @@ final class RawClient implements AutoCloseable {
     }
 
     int info(int code, String name) throws IOException {
-        byte[] bytes = name.getBytes(StandardCharsets.UTF_8);
+        byte[] bytes = name.getBytes(UTF_8);
         ByteBuffer data = ByteBuffer.allocate(6 + bytes.length);
         option(code, data.putInt(bytes.length).put(bytes).putShort((short) 0).array());
         int type = optionReply();
@@ -164,10 +167,50 @@ final class RawClient implements AutoCloseable {
         return chunks(offset);
     }
 
+    /** What LIST or SET of metadata contexts is answered with: IDs and names, or one error. */
+    List<String> contexts(boolean set, String export, String... queries) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        DataOutputStream data = new DataOutputStream(bytes);
+        data.writeInt(export.length());
+        data.writeBytes(export);
+        data.writeInt(queries.length);
+        for (String query : queries) {
+            data.writeInt(query.length());
+            data.writeBytes(query);
+        }
+        option(set ? 10 : 9, bytes.toByteArray());
+        List<String> found = new ArrayList<>();
+        while (true) {
+            in.skipNBytes(12);
+            int type = in.readInt();
+            int length = in.readInt();
+            switch (type) {
+                case 1 -> {
+                    return found;
+                }
+                case 4 -> {
+                    int id = in.readInt();
+                    found.add(id + " " + new String(in.readNBytes(length - 4), UTF_8));
+                }
+                default -> {
+                    in.skipNBytes(length);
+                    return List.of("error " + (type & 0xff));
+                }
+            }
+        }
+    }
+
+    /** The chunks that BLOCK_STATUS is answered with. */
+    List<Received> status(int commandFlags, long offset, long length) throws IOException {
+        request(BLOCK_STATUS, commandFlags, offset, offset, length);
+        return chunks(offset);
+    }
+
     /** A chunk: its type and payload. */
     record Received(int type, ByteBuffer payload) {
         private static final int DATA = 1;
         private static final int HOLE = 2;
+        private static final int STATUS = 5;
         private static final int ERROR = 0x8001;
         private static final int ERROR_OFFSET = 0x8002;
 
@@ -177,6 +220,7 @@ final class RawClient implements AutoCloseable {
             return switch (type) {
                 case DATA -> "data at %d of %d".formatted(at(), payload.capacity() - 8);
                 case HOLE -> "hole at %d of %d".formatted(at(), payload.getInt(8));
+                case STATUS -> "context %d:%s".formatted(payload.getInt(0), descriptors());
                 case ERROR -> "error %d: %s".formatted(payload.getInt(0), message());
                 case ERROR_OFFSET ->
                         "error %d at %d: %s"
@@ -192,10 +236,20 @@ final class RawClient implements AutoCloseable {
             return payload.getLong(0);
         }
 
+        /** Length and flags of each extent. */
+        private String descriptors() {
+            StringBuilder all = new StringBuilder();
+            for (int at = 4; at < payload.capacity(); at += 8) {
+                all.append(' ').append(Integer.toUnsignedLong(payload.getInt(at)));
+                all.append('/').append(payload.getInt(at + 4));
+            }
+            return all.toString();
+        }
+
         private String message() {
             byte[] message = new byte[payload.getShort(4)];
             payload.get(6, message);
-            return new String(message, StandardCharsets.UTF_8);
+            return new String(message, UTF_8);
         }
 
         /** The bytes of data. */

@@ -5,12 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static pmemblk.nbd.protocol.ReplyForm.SIMPLE;
 import static pmemblk.nbd.protocol.ReplyForm.STRUCTURED;
 
-import java.nio.ByteBuffer;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.ExportInfo;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.NbdError;
@@ -22,54 +21,15 @@ class RequestValidatorTest {
     private static final ExportInfo DISK = new ExportInfo(SIZE, 4096, 4096, false, "");
     private static final ExportInfo READ_ONLY = new ExportInfo(SIZE, 4096, 4096, true, "");
 
-    /** An export that is only asked what it is. */
-    private record Described(ExportInfo info) implements Export {
-        private static AssertionError used() {
-            return new AssertionError("a validator touches nothing");
-        }
-
-        @Override
-        public boolean readNow(long offset, ByteBuffer target) {
-            throw used();
-        }
-
-        @Override
-        public boolean writeMayBlock(long length, boolean fua) {
-            throw used();
-        }
-
-        @Override
-        public void read(long offset, ByteBuffer target) {
-            throw used();
-        }
-
-        @Override
-        public void write(long offset, ByteBuffer source, boolean fua) {
-            throw used();
-        }
-
-        @Override
-        public void zero(long offset, long length, boolean fua) {
-            throw used();
-        }
-
-        @Override
-        public void trim(long offset, long length, boolean fua) {
-            throw used();
-        }
-
-        @Override
-        public void flush() {
-            throw used();
-        }
-
-        @Override
-        public void close() {}
+    private static @Nullable NbdError validate(Request request, ExportInfo info, ReplyForm form) {
+        return validate(request, info, form, List.of());
     }
 
-    private static @Nullable NbdError validate(Request request, ExportInfo info, ReplyForm form) {
+    private static @Nullable NbdError validate(
+            Request request, ExportInfo info, ReplyForm form, List<MetaContext> contexts) {
         Refusal refusal =
-                RequestValidator.validate(request, new Session("disk", new Described(info), form));
+                RequestValidator.validate(
+                        request, new Session("disk", new DescribedExport(info), form, contexts));
         return refusal == null ? null : refusal.error();
     }
 
@@ -130,6 +90,25 @@ class RequestValidatorTest {
             Command command, int flags, long offset, long length, NbdError error) {
         assertEquals(
                 error, validate(new Request(command, flags, 1, offset, length), DISK, STRUCTURED));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            nullValues = "-",
+            value = {
+                "0, 0, 1073741824, -",
+                "8, 1073741823, 1, -",
+                "9, 0, 1, -",
+                "0, 0, 0, EINVAL",
+                "0, 1, 1073741824, EINVAL",
+                "0, 1073741824, 1, EINVAL",
+                "4, 0, 1, EINVAL",
+            })
+    void statusIsOfARangeThatThereIs(int flags, long offset, long length, NbdError error) {
+        Request request = new Request(Command.BLOCK_STATUS, flags, 1, offset, length);
+
+        assertEquals(error, validate(request, DISK, STRUCTURED, List.of(MetaContext.ALLOCATION)));
+        assertEquals(NbdError.EINVAL, validate(request, DISK, STRUCTURED));
     }
 
     @Test

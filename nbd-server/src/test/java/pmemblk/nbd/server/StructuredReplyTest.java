@@ -4,12 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterAll;
@@ -18,9 +14,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
-import pmemblk.nbd.export.Export;
-import pmemblk.nbd.export.Exports;
-import pmemblk.nbd.export.PoolExport;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.server.RawClient.Received;
 import pmemblk.pool.BlockPool;
@@ -33,9 +26,8 @@ class StructuredReplyTest {
 
     @TempDir private Path folder;
 
+    private PoolServer server;
     private BlockPool pool;
-    private PoolExport export;
-    private NbdServer server;
     private RawClient client;
 
     @AfterAll
@@ -45,19 +37,9 @@ class StructuredReplyTest {
 
     @BeforeEach
     void start() throws IOException {
-        pool = BlockPool.create(folder.resolve("disk.pool"), BLOCK, 48 << 20, 0600);
-        export = new PoolExport(pool);
-        LinkedHashMap<String, Export> exports = new LinkedHashMap<>();
-        exports.put("disk", export);
-        server =
-                NbdServer.start(
-                        new ServerOptions(
-                                List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
-                                List.of()),
-                        new Exports(exports));
-        client = new RawClient(server);
-        client.greet();
-        client.structured();
+        server = new PoolServer(folder, BLOCK, 48 << 20);
+        pool = server.pool;
+        client = server.structured();
         client.go("disk");
     }
 
@@ -65,11 +47,6 @@ class StructuredReplyTest {
     void stop() throws IOException {
         client.close();
         server.close();
-        export.close();
-    }
-
-    private void write(long block, int value) throws IOException {
-        pool.write(block, ByteBuffer.wrap(filled(BLOCK, value)));
     }
 
     private static byte[] filled(int size, int value) {
@@ -84,7 +61,7 @@ class StructuredReplyTest {
 
     @Test
     void oneBlockIsOneChunkOfDataOrAHole() throws IOException {
-        write(3, 7);
+        server.write(3, 7);
 
         List<Received> data = client.read(0, 3 * BLOCK, BLOCK);
         assertEquals("[data at 1536 of 512]", data.toString());
@@ -95,10 +72,10 @@ class StructuredReplyTest {
 
     @Test
     void zeroedAndNeverWrittenBlocksAreHolesAmongTheData() throws IOException {
-        write(0, 1);
-        write(3, 3);
-        write(4, 4);
-        write(5, 5);
+        server.write(0, 1);
+        server.write(3, 3);
+        server.write(4, 4);
+        server.write(5, 5);
         pool.setZero(4);
 
         assertEquals(
@@ -114,8 +91,8 @@ class StructuredReplyTest {
 
     @Test
     void zeroesTooFewToBeWorthAHeaderAreSentAsData() throws IOException {
-        write(1, 1);
-        write(3, 3);
+        server.write(1, 1);
+        server.write(3, 3);
 
         List<Received> reply = client.read(0, 1, 3 * BLOCK - 1 + 511);
 
@@ -128,7 +105,7 @@ class StructuredReplyTest {
 
     @Test
     void dataIsNotFragmentedWhereTheClientSaysSo() throws IOException {
-        write(1, 1);
+        server.write(1, 1);
 
         List<Received> reply = client.read(DF, 0, 3 * BLOCK);
 
@@ -141,9 +118,9 @@ class StructuredReplyTest {
 
     @Test
     void errorIsToldAtItsPlaceBehindWhatWasReadBefore() throws IOException {
-        write(1, 1);
+        server.write(1, 1);
         pool.setError(2);
-        write(3, 3);
+        server.write(3, 3);
         String error =
                 "error 5 at 1024: block 2 is in the error state; writing or zeroing it clears that";
 
@@ -184,7 +161,7 @@ class StructuredReplyTest {
         byte[] model = new byte[Limits.PAYLOAD];
         SplittableRandom random = new SplittableRandom(5);
         for (int block = 0; block < model.length / BLOCK; block += 1 + random.nextInt(40)) {
-            write(block, block | 1);
+            server.write(block, block | 1);
             Arrays.fill(model, block * BLOCK, (block + 1) * BLOCK, (byte) (block | 1));
         }
 
