@@ -1,6 +1,6 @@
 package pmemblk.nbd.protocol;
 
-/** One chunk of a structured reply. */
+/** One chunk of a structured or extended reply. */
 public sealed interface Chunk {
 
     /** All went well, and there is no more to say. */
@@ -33,13 +33,7 @@ public sealed interface Chunk {
      *
      * @param count at least 1
      */
-    record BlockStatus(int contextId, int count) implements Chunk {
-        /** Bytes between the header and the descriptors. */
-        public static final int PREFIX_SIZE = Integer.BYTES;
-
-        /** Bytes of a descriptor. */
-        public static final int DESCRIPTOR_SIZE = 2 * Integer.BYTES;
-    }
+    record BlockStatus(int contextId, int count) implements Chunk {}
 
     /**
      * The request failed.

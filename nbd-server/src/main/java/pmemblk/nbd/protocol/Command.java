@@ -28,6 +28,9 @@ public enum Command {
     /** Command flag of WRITE_ZEROES: refuse rather than be as slow as writing. */
     public static final int FLAG_FAST_ZERO = 1 << 4;
 
+    /** Command flag of extended headers: the length is that of a payload, which follows. */
+    public static final int FLAG_PAYLOAD_LEN = 1 << 5;
+
     private static final Command[] BY_CODE = values();
 
     private final int code;

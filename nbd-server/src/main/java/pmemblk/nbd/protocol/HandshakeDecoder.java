@@ -76,6 +76,7 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
             case OptionCode.STRUCTURED_REPLY -> bare(data, new Option.StructuredReply());
             case OptionCode.LIST_META_CONTEXT, OptionCode.SET_META_CONTEXT ->
                     metaContext(code, data);
+            case OptionCode.EXTENDED_HEADERS -> bare(data, new Option.ExtendedHeaders());
             default -> new Option.Unsupported(code);
         };
     }

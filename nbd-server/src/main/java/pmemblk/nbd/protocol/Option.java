@@ -67,6 +67,14 @@ public sealed interface Option {
         }
     }
 
+    /** Let requests and replies have extended headers. */
+    record ExtendedHeaders() implements Option {
+        @Override
+        public int code() {
+            return OptionCode.EXTENDED_HEADERS;
+        }
+    }
+
     /** An option that is not spoken here; its data was skipped. */
     record Unsupported(int code) implements Option {}
 

@@ -10,6 +10,7 @@ public final class OptionCode {
     public static final int STRUCTURED_REPLY = 8;
     public static final int LIST_META_CONTEXT = 9;
     public static final int SET_META_CONTEXT = 10;
+    public static final int EXTENDED_HEADERS = 11;
 
     private OptionCode() {}
 }

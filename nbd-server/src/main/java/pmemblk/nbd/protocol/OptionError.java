@@ -5,7 +5,8 @@ public enum OptionError {
     UNSUP(1),
     INVALID(3),
     UNKNOWN(6),
-    TOO_BIG(9);
+    TOO_BIG(9),
+    EXT_HEADER_REQD(10);
 
     private static final int ERROR = 1 << 31;
 

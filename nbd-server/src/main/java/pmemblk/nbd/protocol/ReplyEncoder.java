@@ -9,6 +9,7 @@ import org.jspecify.annotations.Nullable;
 public final class ReplyEncoder {
     private static final int SIMPLE_MAGIC = 0x67446698;
     private static final int STRUCTURED_MAGIC = 0x668e33ef;
+    private static final int EXTENDED_MAGIC = 0x6e8a278c;
 
     private static final int FLAG_DONE = 1;
 
@@ -16,6 +17,7 @@ public final class ReplyEncoder {
     private static final int TYPE_OFFSET_DATA = 1;
     private static final int TYPE_OFFSET_HOLE = 2;
     private static final int TYPE_BLOCK_STATUS = 5;
+    private static final int TYPE_BLOCK_STATUS_EXT = 6;
     private static final int TYPE_ERROR = 1 << 15 | 1;
     private static final int TYPE_ERROR_OFFSET = 1 << 15 | 2;
 
@@ -35,35 +37,41 @@ public final class ReplyEncoder {
     /**
      * Writes a chunk of the reply to a request, all but what the caller puts behind it.
      *
+     * @param form one that has chunks
      * @param done whether it is the reply's last
      */
-    public static void chunk(ByteBuf out, Request request, boolean done, Chunk chunk) {
+    public static void chunk(
+            ByteBuf out, ReplyForm form, Request request, boolean done, Chunk chunk) {
         switch (chunk) {
-            case Chunk.None() -> header(out, request, done, TYPE_NONE, 0);
+            case Chunk.None() -> header(out, form, request, done, TYPE_NONE, 0);
             case Chunk.Data(long offset, int length) -> {
-                header(out, request, done, TYPE_OFFSET_DATA, Chunk.Data.PREFIX_SIZE + length);
+                header(out, form, request, done, TYPE_OFFSET_DATA, Chunk.Data.PREFIX_SIZE + length);
                 out.writeLong(offset);
             }
             case Chunk.Hole(long offset, int length) -> {
-                header(out, request, done, TYPE_OFFSET_HOLE, Chunk.Hole.SIZE);
+                header(out, form, request, done, TYPE_OFFSET_HOLE, Chunk.Hole.SIZE);
                 out.writeLong(offset);
                 out.writeInt(length);
             }
             case Chunk.BlockStatus(int contextId, int count) -> {
-                int length =
-                        Chunk.BlockStatus.PREFIX_SIZE + count * Chunk.BlockStatus.DESCRIPTOR_SIZE;
-                header(out, request, done, TYPE_BLOCK_STATUS, length);
+                int length = form.statusPrefixSize() + count * form.descriptorSize();
+                boolean extended = form == ReplyForm.EXTENDED;
+                int type = extended ? TYPE_BLOCK_STATUS_EXT : TYPE_BLOCK_STATUS;
+                header(out, form, request, done, type, length);
                 out.writeInt(contextId);
+                if (extended) {
+                    out.writeInt(count);
+                }
             }
             case Chunk.Failure(NbdError error, String message) -> {
                 int size = ByteBufUtil.utf8Bytes(message);
-                header(out, request, done, TYPE_ERROR, Integer.BYTES + Short.BYTES + size);
+                header(out, form, request, done, TYPE_ERROR, Integer.BYTES + Short.BYTES + size);
                 failure(out, error, size, message);
             }
             case Chunk.FailureAt(NbdError error, String message, long offset) -> {
                 int size = ByteBufUtil.utf8Bytes(message);
                 int length = Integer.BYTES + Short.BYTES + size + Long.BYTES;
-                header(out, request, done, TYPE_ERROR_OFFSET, length);
+                header(out, form, request, done, TYPE_ERROR_OFFSET, length);
                 failure(out, error, size, message);
                 out.writeLong(offset);
             }
@@ -73,19 +81,31 @@ public final class ReplyEncoder {
     /**
      * Writes a descriptor of a {@link Chunk.BlockStatus}.
      *
-     * @param length bytes of the extent, unsigned 32 bits
+     * @param length bytes of the extent, unsigned 32 bits if the form is not extended
      */
-    public static void descriptor(ByteBuf out, long length, int flags) {
-        out.writeInt((int) length);
-        out.writeInt(flags);
+    public static void descriptor(ByteBuf out, ReplyForm form, long length, int flags) {
+        if (form == ReplyForm.EXTENDED) {
+            out.writeLong(length);
+            out.writeLong(Integer.toUnsignedLong(flags));
+        } else {
+            out.writeInt((int) length);
+            out.writeInt(flags);
+        }
     }
 
-    private static void header(ByteBuf out, Request request, boolean done, int type, int length) {
-        out.writeInt(STRUCTURED_MAGIC);
+    private static void header(
+            ByteBuf out, ReplyForm form, Request request, boolean done, int type, int length) {
+        boolean extended = form == ReplyForm.EXTENDED;
+        out.writeInt(extended ? EXTENDED_MAGIC : STRUCTURED_MAGIC);
         out.writeShort(done ? FLAG_DONE : 0);
         out.writeShort(type);
         out.writeLong(request.cookie());
-        out.writeInt(length);
+        if (extended) {
+            out.writeLong(request.offset());
+            out.writeLong(length);
+        } else {
+            out.writeInt(length);
+        }
     }
 
     private static void failure(ByteBuf out, NbdError error, int size, String message) {

@@ -12,6 +12,7 @@ public final class TransmissionFlags {
     public static final int CAN_MULTI_CONN = 1 << 8;
     public static final int SEND_CACHE = 1 << 10;
     public static final int SEND_FAST_ZERO = 1 << 11;
+    public static final int BLOCK_STATUS_PAYLOAD = 1 << 12;
 
     private TransmissionFlags() {}
 }

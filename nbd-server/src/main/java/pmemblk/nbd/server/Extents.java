@@ -7,16 +7,15 @@ import pmemblk.nbd.export.ExtentVisitor;
 /**
  * The extents of a range in order, neighbours in the same state made one. For one thread.
  *
- * <p>Zeroes that are shorter than it takes to be worth a word count as data.
+ * <p>Zeroes too few to be worth a word count as data where they border on it.
  */
 final class Extents implements ExtentVisitor {
     /**
      * Telling a client of zeroes takes 32 bytes, and 28 more for the data behind them, which they
      * cut in two; besides, the protocol asks for pieces of no less than 512 bytes.
      */
-    static final long SHORTEST_ZEROES = 512;
+    private static final long SHORTEST_ZEROES = 512;
 
-    private final long shortestZeroes;
     private final int maxCount;
 
     private long[] lengths = new long[4];
@@ -26,22 +25,35 @@ final class Extents implements ExtentVisitor {
     /**
      * None as yet.
      *
-     * @param shortestZeroes bytes from which on zeroes are told from data
      * @param maxCount how many extents to take
      */
-    Extents(long shortestZeroes, int maxCount) {
-        this.shortestZeroes = shortestZeroes;
+    Extents(int maxCount) {
         this.maxCount = maxCount;
     }
 
     @Override
     public boolean extent(ExtentState found, long length) {
-        boolean brief = found == ExtentState.ZERO && length < shortestZeroes;
-        ExtentState state = brief ? ExtentState.DATA : found;
-        if (count > 0 && states[count - 1] == state) {
-            lengths[count - 1] += length;
-            return true;
+        ExtentState state = found;
+        if (count > 0) {
+            ExtentState last = states[count - 1];
+            if (last == ExtentState.DATA && isBrief(found, length)) {
+                state = ExtentState.DATA;
+            } else if (found == ExtentState.DATA && isBrief(last, lengths[count - 1])) {
+                states[count - 1] = ExtentState.DATA;
+            }
+            if (states[count - 1] == state) {
+                lengths[count - 1] += length;
+                return true;
+            }
         }
+        return add(state, length);
+    }
+
+    private static boolean isBrief(ExtentState state, long length) {
+        return state == ExtentState.ZERO && length < SHORTEST_ZEROES;
+    }
+
+    private boolean add(ExtentState state, long length) {
         if (count == maxCount) {
             return false;
         }

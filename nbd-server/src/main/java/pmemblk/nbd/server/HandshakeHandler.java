@@ -100,9 +100,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                     acknowledge(ctx, abort).addListener(ChannelFutureListener.CLOSE);
             case Option.List list -> list(ctx, list);
             case Option.Info info -> info(ctx, info);
-            case Option.StructuredReply structured -> {
-                negotiation.structuredReplies();
-                acknowledge(ctx, structured);
+            case Option.StructuredReply structured -> structuredReply(ctx, structured);
+            case Option.ExtendedHeaders extended -> {
+                negotiation.extendedHeaders();
+                acknowledge(ctx, extended);
             }
             case Option.MetaContext query -> metaContext(ctx, query);
             case Option.Unsupported(int code) ->
@@ -122,12 +123,26 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "no export is named '%s'".formatted(shown(name)));
             return;
         }
+        if (negotiation.form() == ReplyForm.EXTENDED) {
+            hangUp(ctx, "EXPORT_NAME after EXTENDED_HEADERS, which takes GO");
+            return;
+        }
         Session session = negotiation.session(exports.resolve(name), export);
         ByteBuf out = ctx.alloc().directBuffer();
         HandshakeEncoder.exportName(
                 out, export.info().size(), session.transmissionFlags(), noZeroes);
         ctx.writeAndFlush(out);
         begin(ctx, session);
+    }
+
+    private void structuredReply(ChannelHandlerContext ctx, Option.StructuredReply option) {
+        if (negotiation.form() == ReplyForm.EXTENDED) {
+            String reason = "extended headers, which were agreed on, have such replies";
+            refuse(ctx, option.code(), OptionError.EXT_HEADER_REQD, reason);
+            return;
+        }
+        negotiation.structuredReplies();
+        acknowledge(ctx, option);
     }
 
     private static ChannelFuture acknowledge(ChannelHandlerContext ctx, Option option) {

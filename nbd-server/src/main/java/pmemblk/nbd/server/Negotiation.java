@@ -24,6 +24,10 @@ final class Negotiation {
         form = ReplyForm.STRUCTURED;
     }
 
+    void extendedHeaders() {
+        form = ReplyForm.EXTENDED;
+    }
+
     /**
      * Selects these contexts in the place of all others.
      *

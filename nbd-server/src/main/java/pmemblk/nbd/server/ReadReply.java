@@ -52,12 +52,15 @@ final class ReadReply {
     static @Nullable ByteBuf make(
             Session session, ByteBufAllocator alloc, Request request, boolean now)
             throws IOException {
+        Extents extents = new Extents(Integer.MAX_VALUE);
         boolean whole = request.has(Command.FLAG_DF);
-        Extents extents =
-                new Extents(whole ? Long.MAX_VALUE : Extents.SHORTEST_ZEROES, Integer.MAX_VALUE);
-        // What lies behind an error is for another request.
         ExtentVisitor upToError =
-                (state, length) -> extents.extent(state, length) && state != ExtentState.ERROR;
+                (state, length) -> {
+                    boolean asData = whole && state == ExtentState.ZERO;
+                    // What lies behind an error is for another request.
+                    return extents.extent(asData ? ExtentState.DATA : state, length)
+                            && state != ExtentState.ERROR;
+                };
         if (!session.extents(request.offset(), request.length(), upToError, now)) {
             return null;
         }
@@ -91,7 +94,7 @@ final class ReadReply {
 
     private boolean write(ByteBuf out) {
         if (extents.count() == 0) {
-            ReplyEncoder.chunk(out, request, true, new Chunk.None());
+            ReplyEncoder.chunk(out, session.form(), request, true, new Chunk.None());
         }
         long offset = request.offset();
         for (int i = 0; i < extents.count() && !failed; i++) {
@@ -103,7 +106,9 @@ final class ReadReply {
                         return false;
                     }
                 }
-                case ZERO -> ReplyEncoder.chunk(out, request, done, new Chunk.Hole(offset, length));
+                case ZERO ->
+                        ReplyEncoder.chunk(
+                                out, session.form(), request, done, new Chunk.Hole(offset, length));
                 case ERROR -> errorBlock(out, offset);
             }
             offset += length;
@@ -114,7 +119,7 @@ final class ReadReply {
     /** Reads data, or tells of a failure; false if that would take long, and must not. */
     private boolean data(ByteBuf out, long offset, int length, boolean done) {
         int start = out.writerIndex();
-        ReplyEncoder.chunk(out, request, done, new Chunk.Data(offset, length));
+        ReplyEncoder.chunk(out, session.form(), request, done, new Chunk.Data(offset, length));
         ByteBuffer target = out.internalNioBuffer(out.writerIndex(), length);
         try {
             if (!session.read(offset, target, now)) {
@@ -147,6 +152,6 @@ final class ReadReply {
 
     private void failure(ByteBuf out, String message, long offset) {
         Chunk failure = new Chunk.FailureAt(NbdError.EIO, message, offset);
-        ReplyEncoder.chunk(out, request, true, failure);
+        ReplyEncoder.chunk(out, session.form(), request, true, failure);
     }
 }

@@ -4,6 +4,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -15,6 +16,8 @@ import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ReplyEncoder;
 import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
+import pmemblk.nbd.protocol.RequestDecoder;
+import pmemblk.nbd.protocol.StatusQuery;
 
 /** Carries out valid requests of one session, on whatever thread, and makes their replies. */
 final class RequestRunner {
@@ -42,7 +45,9 @@ final class RequestRunner {
         boolean fua = request.has(Command.FLAG_FUA);
         boolean mayBlock =
                 switch (Objects.requireNonNull(request.command())) {
-                    case READ, CACHE, BLOCK_STATUS, DISC -> false;
+                    case READ, CACHE, DISC -> false;
+                    // How long the range is comes with the payload, if there is one.
+                    case BLOCK_STATUS -> payload != null;
                     case WRITE, TRIM, WRITE_ZEROES ->
                             session.export().writeMayBlock(request.length(), fua);
                     case FLUSH -> session.export().writeMayBlock(0, true);
@@ -79,9 +84,13 @@ final class RequestRunner {
                         : ReadReply.make(session, alloc, request, now);
             }
             if (request.command() == Command.BLOCK_STATUS) {
-                return StatusReply.make(session, alloc, request, now);
+                return payload == null
+                        ? StatusReply.make(session, alloc, request, now)
+                        : status(request, payload);
             }
-            change(request, payload);
+            if (request.length() > 0 || request.command() == Command.FLUSH) {
+                change(request, payload);
+            }
             return reply(request, null);
         } catch (IOException e) {
             if (e instanceof ExportFullException) {
@@ -130,6 +139,21 @@ final class RequestRunner {
         }
     }
 
+    /** Tells of the contexts that the payload names. */
+    private @Nullable ByteBuf status(Request request, ByteBuf payload) throws IOException {
+        StatusQuery query = RequestDecoder.statusQuery(payload);
+        Refusal refusal = RequestValidator.validate(request, query, session);
+        if (refusal != null) {
+            return reply(request, refusal);
+        }
+        List<MetaContext> some =
+                session.contexts().stream()
+                        .filter(context -> query.contextIds().contains(context.id()))
+                        .toList();
+        return StatusReply.make(
+                session.withContexts(some), alloc, request.withoutPayload(query.length()), false);
+    }
+
     private void change(Request request, @Nullable ByteBuf payload) throws IOException {
         boolean fua = request.has(Command.FLAG_FUA);
         switch (Objects.requireNonNull(request.command())) {
@@ -156,13 +180,18 @@ final class RequestRunner {
      * @param refusal null if all went well
      */
     ByteBuf reply(Request request, @Nullable Refusal refusal) {
-        ByteBuf reply = alloc.directBuffer(session.form().headerSize());
-        if (session.form() == ReplyForm.SIMPLE || refusal == null) {
+        ReplyForm form = session.form();
+        ByteBuf reply = alloc.directBuffer(form.headerSize());
+        boolean simple = refusal == null ? form != ReplyForm.EXTENDED : form == ReplyForm.SIMPLE;
+        if (simple) {
             NbdError error = refusal == null ? null : refusal.error();
             ReplyEncoder.simple(reply, request.cookie(), error);
         } else {
-            Chunk failure = new Chunk.Failure(refusal.error(), refusal.reason());
-            ReplyEncoder.chunk(reply, request, true, failure);
+            Chunk chunk =
+                    refusal == null
+                            ? new Chunk.None()
+                            : new Chunk.Failure(refusal.error(), refusal.reason());
+            ReplyEncoder.chunk(reply, form, request, true, chunk);
         }
         return reply;
     }

@@ -1,5 +1,7 @@
 package pmemblk.nbd.server;
 
+import java.util.HashSet;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pmemblk.nbd.export.ExportInfo;
 import pmemblk.nbd.protocol.Command;
@@ -7,6 +9,7 @@ import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
+import pmemblk.nbd.protocol.StatusQuery;
 
 /** Says whether a request may be carried out; touches nothing. */
 final class RequestValidator {
@@ -18,7 +21,7 @@ final class RequestValidator {
         if (command == null) {
             return invalid("there is no such command here");
         }
-        int unknown = request.flags() & ~allowedFlags(command, session.form());
+        int unknown = request.flags() & ~allowedFlags(command, session);
         if (unknown != 0) {
             return invalid("%s takes no command flags %#x".formatted(command, unknown));
         }
@@ -37,16 +40,16 @@ final class RequestValidator {
     }
 
     /** FUA is allowed on all commands, since clients are known to set it on any. */
-    private static int allowedFlags(Command command, ReplyForm form) {
-        return switch (command) {
-            case WRITE_ZEROES -> Command.FLAG_FUA | Command.FLAG_NO_HOLE | Command.FLAG_FAST_ZERO;
-            case READ ->
-                    form == ReplyForm.SIMPLE
-                            ? Command.FLAG_FUA
-                            : Command.FLAG_FUA | Command.FLAG_DF;
-            case BLOCK_STATUS -> Command.FLAG_FUA | Command.FLAG_REQ_ONE;
-            default -> Command.FLAG_FUA;
-        };
+    private static int allowedFlags(Command command, Session session) {
+        int payload = session.form() == ReplyForm.EXTENDED ? Command.FLAG_PAYLOAD_LEN : 0;
+        return Command.FLAG_FUA
+                | switch (command) {
+                    case WRITE_ZEROES -> Command.FLAG_NO_HOLE | Command.FLAG_FAST_ZERO;
+                    case READ -> session.form() == ReplyForm.SIMPLE ? 0 : Command.FLAG_DF;
+                    case BLOCK_STATUS -> Command.FLAG_REQ_ONE | payload;
+                    case WRITE -> payload;
+                    case DISC, FLUSH, TRIM, CACHE -> 0;
+                };
     }
 
     private static @Nullable Refusal validateRead(Request request, ExportInfo info) {
@@ -63,6 +66,9 @@ final class RequestValidator {
     private static @Nullable Refusal validateChange(Request request, ExportInfo info) {
         if (info.readOnly()) {
             return new Refusal(NbdError.EPERM, "the export is read-only");
+        }
+        if (request.command() == Command.WRITE && request.payloadLength() != request.length()) {
+            return invalid("a WRITE takes the flag that says that it has a payload");
         }
         if (request.payloadLength() > Limits.PAYLOAD) {
             return invalid("a WRITE is of at most %d bytes".formatted(Limits.PAYLOAD));
@@ -85,10 +91,32 @@ final class RequestValidator {
         if (session.contexts().isEmpty()) {
             return invalid("no metadata context was selected for this export");
         }
+        if (request.has(Command.FLAG_PAYLOAD_LEN)) {
+            long ids = request.payloadLength() - StatusQuery.PREFIX_SIZE;
+            boolean fits =
+                    ids >= 0
+                            && ids % StatusQuery.ID_SIZE == 0
+                            && ids / StatusQuery.ID_SIZE <= session.contexts().size();
+            return fits ? null : invalid("the payload is no length and selected context IDs");
+        }
+        return validateStatusRange(request, session.export().info());
+    }
+
+    /** The same for a BLOCK_STATUS whose header was fine, once its payload is here. */
+    static @Nullable Refusal validate(Request request, StatusQuery query, Session session) {
+        Set<Integer> ids = new HashSet<>(query.contextIds());
+        boolean isDistinct = !ids.isEmpty() && ids.size() == query.contextIds().size();
+        session.contexts().forEach(context -> ids.remove(context.id()));
+        return isDistinct && ids.isEmpty()
+                ? validateStatusRange(
+                        request.withoutPayload(query.length()), session.export().info())
+                : invalid("the payload does not name selected contexts, each once");
+    }
+
+    private static @Nullable Refusal validateStatusRange(Request request, ExportInfo info) {
         if (request.length() == 0) {
             return invalid("BLOCK_STATUS is of at least one byte");
         }
-        ExportInfo info = session.export().info();
         return isInside(request, info) ? null : outside(NbdError.EINVAL, info);
     }
 

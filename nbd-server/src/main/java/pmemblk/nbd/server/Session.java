@@ -16,6 +16,11 @@ import pmemblk.nbd.protocol.TransmissionFlags;
  */
 record Session(String exportName, Export export, ReplyForm form, List<MetaContext> contexts) {
 
+    /** The same with some of its contexts. */
+    Session withContexts(List<MetaContext> some) {
+        return new Session(exportName, export, form, some);
+    }
+
     /** What the client is told that it can do. */
     int transmissionFlags() {
         int flags =
@@ -26,6 +31,9 @@ record Session(String exportName, Export export, ReplyForm form, List<MetaContex
                         | TransmissionFlags.CAN_MULTI_CONN;
         if (form != ReplyForm.SIMPLE) {
             flags |= TransmissionFlags.SEND_DF;
+        }
+        if (form == ReplyForm.EXTENDED && !contexts.isEmpty()) {
+            flags |= TransmissionFlags.BLOCK_STATUS_PAYLOAD;
         }
         return export.info().readOnly()
                 ? flags | TransmissionFlags.READ_ONLY

@@ -10,6 +10,7 @@ import pmemblk.nbd.export.ExtentState;
 import pmemblk.nbd.protocol.Chunk;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.ReplyEncoder;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
 
 /**
@@ -35,16 +36,17 @@ final class StatusReply {
 
     /** Bytes that the reply may have. */
     static long maxSize(Session session, Request request) {
-        long blocks = request.length() / session.export().info().blockSize() + 2;
+        long blocks =
+                request.payloadLength() > 0
+                        ? MAX_EXTENTS // How long the range is comes with the payload.
+                        : request.length() / session.export().info().blockSize() + 2;
         return size(session, Math.min(blocks, maxExtents(request)));
     }
 
     private static long size(Session session, long extentCount) {
-        long chunk =
-                session.form().headerSize()
-                        + Chunk.BlockStatus.PREFIX_SIZE
-                        + extentCount * Chunk.BlockStatus.DESCRIPTOR_SIZE;
-        return session.contexts().size() * chunk;
+        ReplyForm form = session.form();
+        int prefix = form.headerSize() + form.statusPrefixSize();
+        return session.contexts().size() * (prefix + extentCount * form.descriptorSize());
     }
 
     private static int maxExtents(Request request) {
@@ -54,13 +56,14 @@ final class StatusReply {
     /**
      * The reply, which the caller releases.
      *
+     * @param session its contexts, of which there is one at least, are those to tell of
      * @param now whether that must not take long
      * @return null if it would, and must not
      */
     static @Nullable ByteBuf make(
             Session session, ByteBufAllocator alloc, Request request, boolean now)
             throws IOException {
-        Extents extents = new Extents(Extents.SHORTEST_ZEROES, maxExtents(request));
+        Extents extents = new Extents(maxExtents(request));
         if (session.contexts().equals(List.of(MetaContext.ATOMIC_UNIT))) {
             extents.extent(ExtentState.DATA, request.length());
         } else {
@@ -80,12 +83,12 @@ final class StatusReply {
 
     private void chunk(ByteBuf out, MetaContext context, boolean done) {
         int start = out.writerIndex();
-        int prefix = session.form().headerSize() + Chunk.BlockStatus.PREFIX_SIZE;
-        out.writerIndex(start + prefix);
+        ReplyForm form = session.form();
+        out.writerIndex(start + form.headerSize() + form.statusPrefixSize());
         int count = descriptors(out, context);
         int end = out.writerIndex();
         Chunk chunk = new Chunk.BlockStatus(context.id(), count);
-        ReplyEncoder.chunk(out.writerIndex(start), request, done, chunk);
+        ReplyEncoder.chunk(out.writerIndex(start), form, request, done, chunk);
         out.writerIndex(end);
     }
 
@@ -100,7 +103,7 @@ final class StatusReply {
                 length += extents.length(i);
                 i++;
             } while (i < extents.count() && context.flags(extents.state(i), info) == flags);
-            ReplyEncoder.descriptor(out, length, flags);
+            ReplyEncoder.descriptor(out, session.form(), length, flags);
         }
         return count;
     }

@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.protocol.Command;
-import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.protocol.ProtocolException;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
 
 /**
@@ -65,7 +65,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             int maxInFlight) {
         this.session = session;
         this.received = received;
-        this.intake = new Intake(received);
+        this.intake = new Intake(received, session.form() == ReplyForm.EXTENDED);
         this.served = served;
         this.ioThreads = served.threadsOfConnection();
         this.budget = budget;
@@ -154,7 +154,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     }
 
     /** Sees to it that a request may be carried out; false if it was refused, or has to wait. */
-    private boolean admit(ChannelHandlerContext ctx, Request request) throws ProtocolException {
+    private boolean admit(ChannelHandlerContext ctx, Request request) {
         Refusal refusal = RequestValidator.validate(request, session);
         if (refusal != null) {
             refuse(ctx, request, refusal);
@@ -172,12 +172,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         return true;
     }
 
-    private void refuse(ChannelHandlerContext ctx, Request request, Refusal refusal)
-            throws ProtocolException {
+    private void refuse(ChannelHandlerContext ctx, Request request, Refusal refusal) {
         intake.done();
-        if (request.payloadLength() > Limits.SKIPPED_PAYLOAD) {
-            throw new ProtocolException("payload of " + request.payloadLength() + " bytes");
-        }
         intake.skipLater(request.payloadLength());
         write(ctx, runner().reply(request, refusal));
     }

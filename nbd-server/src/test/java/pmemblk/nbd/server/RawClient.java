@@ -25,6 +25,7 @@ final class RawClient implements AutoCloseable {
     static final int CACHE = 5;
     static final int WRITE_ZEROES = 6;
     static final int BLOCK_STATUS = 7;
+    static final int PAYLOAD_LEN = 1 << 5;
 
     private static final int TIMEOUT_MILLIS = 20_000;
 
@@ -33,6 +34,9 @@ final class RawClient implements AutoCloseable {
     final DataOutputStream out;
     long size;
     int flags;
+
+    /** Whether headers are extended ones. */
+    private boolean extended;
 
     RawClient(NbdServer server) throws IOException {
         socket.connect((InetSocketAddress) server.addresses().getFirst(), TIMEOUT_MILLIS);
@@ -99,12 +103,16 @@ final class RawClient implements AutoCloseable {
 
     void request(int command, int commandFlags, long cookie, long offset, long length)
             throws IOException {
-        out.writeInt(0x25609513);
-        out.writeShort(commandFlags);
+        out.writeInt(extended ? 0x21e41c71 : 0x25609513);
+        out.writeShort(extended && command == WRITE ? commandFlags | PAYLOAD_LEN : commandFlags);
         out.writeShort(command);
         out.writeLong(cookie);
         out.writeLong(offset);
-        out.writeInt((int) length);
+        if (extended) {
+            out.writeLong(length);
+        } else {
+            out.writeInt((int) length);
+        }
     }
 
     /** The error of the next reply, which has to be to this request; its data goes to the array. */
@@ -141,7 +149,20 @@ final class RawClient implements AutoCloseable {
         }
     }
 
-    /** The chunks of the next reply, which has to be to this request and structured. */
+    /** Negotiates extended headers. */
+    void extended() throws IOException {
+        option(11, new byte[0]);
+        if (optionReply() != 1) {
+            throw new IOException("no extended headers");
+        }
+        extended = true;
+    }
+
+    /**
+     * The chunks of the next reply, which has to be to this request, and not simple.
+     *
+     * @param cookie if headers are extended, the request's offset too
+     */
     List<Received> chunks(long cookie) throws IOException {
         out.flush();
         List<Received> chunks = new ArrayList<>();
@@ -151,10 +172,13 @@ final class RawClient implements AutoCloseable {
             done = in.readUnsignedShort() == 1;
             int type = in.readUnsignedShort();
             long answered = in.readLong();
-            if (magic != 0x668e33ef || answered != cookie) {
+            if (magic != (extended ? 0x6e8a278c : 0x668e33ef) || answered != cookie) {
                 throw new IOException("chunk %#x to %d".formatted(magic, answered));
             }
-            byte[] payload = new byte[in.readInt()];
+            if (extended && in.readLong() != cookie) {
+                throw new IOException("the reply has another offset than the request");
+            }
+            byte[] payload = new byte[extended ? (int) in.readLong() : in.readInt()];
             in.readFully(payload);
             chunks.add(new Received(type, ByteBuffer.wrap(payload)));
         }
@@ -208,9 +232,11 @@ final class RawClient implements AutoCloseable {
 
     /** A chunk: its type and payload. */
     record Received(int type, ByteBuffer payload) {
+        private static final int NONE = 0;
         private static final int DATA = 1;
         private static final int HOLE = 2;
         private static final int STATUS = 5;
+        private static final int STATUS_EXT = 6;
         private static final int ERROR = 0x8001;
         private static final int ERROR_OFFSET = 0x8002;
 
@@ -220,6 +246,8 @@ final class RawClient implements AutoCloseable {
             return switch (type) {
                 case DATA -> "data at %d of %d".formatted(at(), payload.capacity() - 8);
                 case HOLE -> "hole at %d of %d".formatted(at(), payload.getInt(8));
+                case NONE -> "done";
+                case STATUS_EXT -> "extended " + extendedDescriptors();
                 case STATUS -> "context %d:%s".formatted(payload.getInt(0), descriptors());
                 case ERROR -> "error %d: %s".formatted(payload.getInt(0), message());
                 case ERROR_OFFSET ->
@@ -244,6 +272,16 @@ final class RawClient implements AutoCloseable {
                 all.append('/').append(payload.getInt(at + 4));
             }
             return all.toString();
+        }
+
+        private String extendedDescriptors() {
+            int count = payload.getInt(4);
+            StringBuilder all = new StringBuilder("context " + payload.getInt(0) + ":");
+            for (int i = 0; i < count; i++) {
+                all.append(' ').append(payload.getLong(8 + 16 * i));
+                all.append('/').append(payload.getLong(16 + 16 * i));
+            }
+            return payload.capacity() == 8 + 16 * count ? all.toString() : "miscounted";
         }
 
         private String message() {

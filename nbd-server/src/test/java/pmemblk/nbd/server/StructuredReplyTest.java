@@ -94,6 +94,7 @@ class StructuredReplyTest {
         server.write(1, 1);
         server.write(3, 3);
 
+        assertEquals(List.of("hole at 1034 of 20"), chunks(0, 2 * BLOCK + 10, 20));
         List<Received> reply = client.read(0, 1, 3 * BLOCK - 1 + 511);
 
         assertEquals(
@@ -153,7 +154,7 @@ class StructuredReplyTest {
 
     @Test
     void readOfNothingIsAnsweredWithNothing() throws IOException {
-        assertEquals(List.of("type 0 of 0"), chunks(0, 5, 0));
+        assertEquals(List.of("done"), chunks(0, 5, 0));
     }
 
     @Test
