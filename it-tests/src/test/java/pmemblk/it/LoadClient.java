@@ -31,6 +31,9 @@ final class LoadClient {
     private final Map<Long, Request> underWay = new HashMap<>();
     private final Set<Integer> busyBlocks = new HashSet<>();
 
+    /** The server has said that it stops: what is under way is still answered. */
+    private boolean refused;
+
     /** What a reply will mean: contents that are there, or a block that was read. */
     private record Request(List<BlockOracle.Version> changes, int readBlock) {
         static final int NONE = -1;
@@ -53,7 +56,7 @@ final class LoadClient {
     void run() throws IOException {
         try (connection) {
             while (true) {
-                if (underWay.size() < DEPTH) {
+                if (underWay.size() < DEPTH && !refused) {
                     sendAny();
                 } else {
                     receive();
@@ -147,6 +150,10 @@ final class LoadClient {
     private void receive() throws IOException {
         NbdConnection.Reply reply = connection.receive();
         Request request = underWay.remove(reply.cookie());
+        if (request != null && reply.error() == NbdConnection.ESHUTDOWN) {
+            refused = true;
+            return;
+        }
         if (request == null || reply.error() != 0) {
             throw new AssertionFailedError("a good request was answered with " + reply);
         }

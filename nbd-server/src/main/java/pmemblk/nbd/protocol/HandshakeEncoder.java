@@ -49,12 +49,13 @@ public final class HandshakeEncoder {
                 out.writeInt(REP_ACK);
                 out.writeInt(0);
             }
-            case OptionReply.Server(String name) -> {
+            case OptionReply.Server(String name, String description) -> {
                 out.writeInt(REP_SERVER);
                 int length = ByteBufUtil.utf8Bytes(name);
-                out.writeInt(Integer.BYTES + length);
+                out.writeInt(Integer.BYTES + length + ByteBufUtil.utf8Bytes(description));
                 out.writeInt(length);
                 out.writeCharSequence(name, StandardCharsets.UTF_8);
+                out.writeCharSequence(description, StandardCharsets.UTF_8);
             }
             case OptionReply.Export(long size, int flags) -> {
                 info(out, InfoType.EXPORT, Long.BYTES + Short.BYTES);

@@ -6,8 +6,12 @@ public sealed interface OptionReply {
     /** Done; the last reply to an option. */
     record Ack() implements OptionReply {}
 
-    /** One export of a list. */
-    record Server(String exportName) implements OptionReply {}
+    /**
+     * One export of a list.
+     *
+     * @param description for a person
+     */
+    record Server(String exportName, String description) implements OptionReply {}
 
     /**
      * The size of an export and what it can do.

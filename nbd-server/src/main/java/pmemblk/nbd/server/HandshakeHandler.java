@@ -10,6 +10,7 @@ import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -154,7 +155,8 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private void list(ChannelHandlerContext ctx, Option.List list) {
         ByteBuf out = ctx.alloc().directBuffer();
         for (String name : exports.names()) {
-            HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name));
+            String description = Objects.requireNonNull(exports.get(name)).info().description();
+            HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name, description));
         }
         HandshakeEncoder.reply(out, list.code(), new OptionReply.Ack());
         ctx.writeAndFlush(out);
@@ -225,7 +227,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             HandshakeEncoder.reply(
                     out,
                     code,
-                    new OptionReply.BlockSize(1, info.preferredBlockSize(), Limits.PAYLOAD));
+                    new OptionReply.BlockSize(
+                            1,
+                            Math.min(info.preferredBlockSize(), Limits.PAYLOAD),
+                            Limits.PAYLOAD));
         }
     }
 

@@ -175,10 +175,10 @@ public final class NbdServer implements AutoCloseable {
 
     private static void end(Channel channel) {
         ChannelHandlerContext transmission = channel.pipeline().context(TransmissionHandler.class);
-        if (transmission == null) {
+        if (transmission != null) {
+            ((TransmissionHandler) transmission.handler()).stop(transmission);
+        } else if (channel.pipeline().get(EndingHandler.class) == null) {
             channel.close();
-        } else {
-            ((TransmissionHandler) transmission.handler()).end(transmission);
         }
     }
 }

@@ -1,9 +1,10 @@
 package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
-import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.socket.ChannelInputShutdownReadComplete;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Queue;
@@ -14,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.protocol.Command;
+import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ProtocolException;
 import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
@@ -26,9 +28,16 @@ import pmemblk.nbd.protocol.Request;
  * taken while too many are in flight, too many bytes are in memory, or the client does not read its
  * replies; then nothing is read from the socket either. Replies are flushed once for all that came
  * in one go.
+ *
+ * <p>The phase ends with DISC or with the server; what is in flight is answered first. A server
+ * that stops refuses what still comes meanwhile. The input ends it too, but nobody then waits for
+ * replies unless there was a DISC in it.
  */
 final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private static final Logger LOG = LoggerFactory.getLogger(TransmissionHandler.class);
+
+    private static final Refusal STOPPING =
+            new Refusal(NbdError.ESHUTDOWN, "the server is stopping");
 
     private final Session session;
     private final ServedExport served;
@@ -48,8 +57,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     /** The request that waits for its bytes of the budget. */
     private @Nullable Request awaiting;
 
-    /** No request is taken any more: the client said DISC, the server stops, or all is lost. */
+    /** No request is taken any more: the client said DISC, or all is lost. */
     private boolean ending;
+
+    /** The server stops: requests are refused. */
+    private boolean stopping;
+
+    /** The client sends nothing more: what was received is taken, whatever says to wait. */
+    private boolean inputEnded;
 
     private boolean parsing;
     private boolean unflushed;
@@ -77,6 +92,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         runner = new RequestRunner(session, ctx.alloc());
         received.begin();
         served.sessionBegins();
+        // A client may end its output behind DISC and still wait for its replies.
+        ctx.channel().config().setOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
     }
 
     @Override
@@ -97,6 +114,15 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         flush(ctx);
     }
 
+    @Override
+    public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
+        if (event instanceof ChannelInputShutdownReadComplete) {
+            inputEnded = true;
+            takeRequests(ctx);
+            flush(ctx);
+        }
+    }
+
     /** Takes requests until there is no whole one, or something says to wait. */
     private void takeRequests(ChannelHandlerContext ctx) {
         if (parsing) {
@@ -110,13 +136,21 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             }
         } catch (ProtocolException e) {
             LOG.debug("hanging up on {}: {}", ctx.channel().remoteAddress(), e.getMessage());
-            end(ctx);
+            ending = true;
         } finally {
             parsing = false;
         }
         boolean reading = !ending && mayTake(ctx);
-        if (ctx.channel().config().isAutoRead() != reading && !ending) {
+        if (inputEnded && reading) {
+            LOG.debug("{} has hung up without a word", ctx.channel().remoteAddress());
+            ctx.close();
+            return;
+        }
+        if (ctx.channel().config().isAutoRead() != reading) {
             ctx.channel().config().setAutoRead(reading);
+        }
+        if ((ending || stopping) && inFlight == 0 && ctx.channel().isActive()) {
+            ctx.pipeline().replace(this, null, new EndingHandler(received));
         }
     }
 
@@ -124,7 +158,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         if (!ctx.channel().isWritable() && unflushed) {
             flush(ctx);
         }
-        return awaiting == null && inFlight < maxInFlight && ctx.channel().isWritable();
+        return awaiting == null
+                && (inputEnded || (inFlight < maxInFlight && ctx.channel().isWritable()));
     }
 
     /** Takes one request, or part of its payload; false if more bytes have to come first. */
@@ -155,13 +190,17 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
 
     /** Sees to it that a request may be carried out; false if it was refused, or has to wait. */
     private boolean admit(ChannelHandlerContext ctx, Request request) {
-        Refusal refusal = RequestValidator.validate(request, session);
+        Refusal refusal =
+                stopping && request.command() != Command.DISC
+                        ? STOPPING
+                        : RequestValidator.validate(request, session);
         if (refusal != null) {
             refuse(ctx, request, refusal);
             return false;
         }
         if (request.command() == Command.DISC) {
-            end(ctx);
+            intake.done();
+            ending = true;
             return false;
         }
         long bytes = runner().bytesHeld(request);
@@ -182,9 +221,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private void granted(ChannelHandlerContext ctx) {
         Request request = Objects.requireNonNull(awaiting);
         awaiting = null;
-        if (ending) {
+        if (ending || stopping) {
             budget.give(runner().bytesHeld(request));
+        }
+        if (ending) {
             return;
+        }
+        if (stopping) {
+            refuse(ctx, request, STOPPING);
         }
         takeRequests(ctx);
         flush(ctx);
@@ -226,7 +270,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         } else {
             write(ctx, reply);
         }
-        closeIfEnded(ctx);
     }
 
     private void write(ChannelHandlerContext ctx, ByteBuf reply) {
@@ -241,17 +284,13 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         }
     }
 
-    /** Takes no more requests, and closes the connection once those in flight are answered. */
-    void end(ChannelHandlerContext ctx) {
-        ending = true;
-        ctx.channel().config().setAutoRead(false);
-        closeIfEnded(ctx);
-    }
-
-    private void closeIfEnded(ChannelHandlerContext ctx) {
-        if (ending && inFlight == 0) {
-            ctx.writeAndFlush(ctx.alloc().buffer(0)).addListener(ChannelFutureListener.CLOSE);
-        }
+    /**
+     * Refuses requests from now on, and closes the connection once those in flight are answered.
+     */
+    void stop(ChannelHandlerContext ctx) {
+        stopping = true;
+        takeRequests(ctx);
+        flush(ctx);
     }
 
     private RequestRunner runner() {
@@ -272,7 +311,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     }
 
     @Override
-    public void channelInactive(ChannelHandlerContext ctx) {
+    public void handlerRemoved(ChannelHandlerContext ctx) {
         ending = true;
         Request unfinished = intake.request();
         if (unfinished != null && awaiting == null) {

@@ -193,8 +193,8 @@ class HandshakeCodecTest {
         String head = "0003e889045565a9" + "00000007";
         assertEquals(head + "00000001" + "00000000", reply(new OptionReply.Ack()));
         assertEquals(
-                head + "00000002" + "00000006" + "00000002" + "c3a9",
-                reply(new OptionReply.Server("é")));
+                head + "00000002" + "00000009" + "00000002" + "c3a9" + "616263",
+                reply(new OptionReply.Server("é", "abc")));
         assertEquals(
                 head + "00000003" + "0000000c" + "0000" + "0000000001020304" + "0d6d",
                 reply(new OptionReply.Export(0x01020304, 0xd6d)));
