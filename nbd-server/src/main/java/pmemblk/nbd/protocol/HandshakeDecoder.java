@@ -21,13 +21,22 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
     private static final int OPTION_HEADER = 16;
 
     private boolean flagsSeen;
+    private boolean paused;
 
     /** The flags that a client answers the greeting with. */
     public record ClientFlags(int flags) {}
 
+    /** Leaves what comes next to whoever removes this decoder. */
+    public void pause() {
+        paused = true;
+    }
+
     @Override
     protected void decode(ChannelHandlerContext ctx, ByteBuf in, List<Object> out)
             throws ProtocolException {
+        if (paused) {
+            return;
+        }
         if (!flagsSeen) {
             if (in.readableBytes() >= Integer.BYTES) {
                 flagsSeen = true;

@@ -12,7 +12,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -50,9 +52,9 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private boolean finished;
     private @Nullable Future<?> deadline;
 
-    /** Makes the handler of the transmission phase. */
+    /** Makes the handler of the transmission phase, once it may begin. */
     interface Transmission {
-        TransmissionHandler handler(Session session);
+        CompletableFuture<TransmissionHandler> begin(Session session);
     }
 
     HandshakeHandler(
@@ -74,9 +76,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                                 () -> hangUp(ctx, "the handshake takes too long"),
                                 timeoutMillis,
                                 TimeUnit.MILLISECONDS);
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.greet(out);
-        ctx.writeAndFlush(out);
+        answer(ctx, HandshakeEncoder::greet);
     }
 
     @Override
@@ -129,11 +129,12 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             return;
         }
         Session session = negotiation.session(exports.resolve(name), export);
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.exportName(
-                out, export.info().size(), session.transmissionFlags(), noZeroes);
-        ctx.writeAndFlush(out);
-        begin(ctx, session);
+        begin(
+                ctx,
+                session,
+                out ->
+                        HandshakeEncoder.exportName(
+                                out, export.info().size(), session.transmissionFlags(), noZeroes));
     }
 
     private void structuredReply(ChannelHandlerContext ctx, Option.StructuredReply option) {
@@ -147,9 +148,8 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     }
 
     private static ChannelFuture acknowledge(ChannelHandlerContext ctx, Option option) {
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack());
-        return ctx.writeAndFlush(out);
+        return answer(
+                ctx, out -> HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack()));
     }
 
     private void list(ChannelHandlerContext ctx, Option.List list) {
@@ -169,12 +169,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             return;
         }
         Session session = negotiation.session(exports.resolve(option.name()), export);
-        ByteBuf out = ctx.alloc().directBuffer();
-        describe(out, option.code(), session, option.infos());
-        HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack());
-        ctx.writeAndFlush(out);
         if (option.go()) {
-            begin(ctx, session);
+            begin(ctx, session, out -> describe(out, option, session));
+        } else {
+            answer(ctx, out -> describe(out, option, session));
         }
     }
 
@@ -212,7 +210,9 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         ctx.writeAndFlush(out);
     }
 
-    private static void describe(ByteBuf out, int code, Session session, Set<Integer> infos) {
+    private static void describe(ByteBuf out, Option.Info option, Session session) {
+        int code = option.code();
+        Set<Integer> infos = option.infos();
         ExportInfo info = session.export().info();
         int flags = session.transmissionFlags();
         HandshakeEncoder.reply(out, code, new OptionReply.Export(info.size(), flags));
@@ -232,6 +232,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                             Math.min(info.preferredBlockSize(), Limits.PAYLOAD),
                             Limits.PAYLOAD));
         }
+        HandshakeEncoder.reply(out, code, new OptionReply.Ack());
     }
 
     private static void refuseUnknown(ChannelHandlerContext ctx, int code, String exportName) {
@@ -241,14 +242,41 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
 
     private static void refuse(
             ChannelHandlerContext ctx, int code, OptionError error, String reason) {
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.reply(out, code, new OptionReply.Refusal(error, reason));
-        ctx.writeAndFlush(out);
+        OptionReply refusal = new OptionReply.Refusal(error, reason);
+        answer(ctx, out -> HandshakeEncoder.reply(out, code, refusal));
     }
 
-    private void begin(ChannelHandlerContext ctx, Session session) {
+    private static ChannelFuture answer(ChannelHandlerContext ctx, Consumer<ByteBuf> encoder) {
+        ByteBuf out = ctx.alloc().directBuffer();
+        encoder.accept(out);
+        return ctx.writeAndFlush(out);
+    }
+
+    /** Answers and begins transmission, as soon as may be. */
+    private void begin(ChannelHandlerContext ctx, Session session, Consumer<ByteBuf> encoder) {
+        CompletableFuture<TransmissionHandler> ready = transmission.begin(session);
+        if (ready.isDone()) {
+            begin(ctx, session, encoder, ready.join());
+            return;
+        }
+        LOG.debug("{} waits for requests of dead connections", ctx.channel().remoteAddress());
+        ctx.pipeline().get(HandshakeDecoder.class).pause();
+        ctx.channel().config().setAutoRead(false);
+        ready.thenAcceptAsync(handler -> begin(ctx, session, encoder, handler), ctx.executor());
+    }
+
+    private void begin(
+            ChannelHandlerContext ctx,
+            Session session,
+            Consumer<ByteBuf> encoder,
+            TransmissionHandler handler) {
+        if (finished) {
+            return;
+        }
         LOG.debug("{} uses export '{}'", ctx.channel().remoteAddress(), session.exportName());
-        ctx.pipeline().replace(this, "transmission", transmission.handler(session));
+        answer(ctx, encoder);
+        ctx.channel().config().setAutoRead(true);
+        ctx.pipeline().replace(this, "transmission", handler);
         ctx.pipeline().remove(HandshakeDecoder.class);
     }
 

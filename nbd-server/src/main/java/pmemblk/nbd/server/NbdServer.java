@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -127,13 +128,15 @@ public final class NbdServer implements AutoCloseable {
                                 options.limits().handshakeTimeout().toMillis()));
     }
 
-    private TransmissionHandler transmission(Session session, ReceiveBuffer received) {
-        return new TransmissionHandler(
-                session,
-                received,
-                Objects.requireNonNull(served.get(session.exportName())),
-                budget,
-                options.limits().maxRequestsInFlight());
+    private CompletableFuture<TransmissionHandler> transmission(
+            Session session, ReceiveBuffer received) {
+        ServedExport used = Objects.requireNonNull(served.get(session.exportName()));
+        int maxInFlight = options.limits().maxRequestsInFlight();
+        return used.fence()
+                .thenApply(
+                        clear ->
+                                new TransmissionHandler(
+                                        session, received, used, budget, maxInFlight));
     }
 
     /** Where connections are accepted, as bound: TCP addresses first, then Unix sockets. */

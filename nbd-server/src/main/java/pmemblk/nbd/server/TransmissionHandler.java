@@ -5,11 +5,15 @@ import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.socket.ChannelInputShutdownReadComplete;
+import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Queue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -52,6 +56,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     /** Set when the handler is added. */
     private @Nullable RequestRunner runner;
 
+    private @Nullable ChannelHandlerContext context;
+
     private int inFlight;
 
     /** The request that waits for its bytes of the budget. */
@@ -66,11 +72,24 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     /** The client sends nothing more: what was received is taken, whatever says to wait. */
     private boolean inputEnded;
 
+    /** The client has closed the connection, whether all that it sent is here or not. */
+    private boolean hungUp;
+
+    /** The connection is closed, or somebody else's; only completions still come. */
+    private boolean removed;
+
+    /** The client is gone without DISC: what is not yet begun is not carried out. */
+    private volatile boolean abandoned;
+
+    /** Completes once no request of this connection can take effect any more. */
+    private final CompletableFuture<Void> over = new CompletableFuture<>();
+
     private boolean parsing;
     private boolean unflushed;
+    private long flushCount;
 
-    /** A reply that an I/O thread has ready. */
-    private record Completion(ByteBuf reply, long bytes) {}
+    /** A request that an I/O thread is done with; without a reply if nobody waits for one. */
+    private record Completion(@Nullable ByteBuf reply, long bytes) {}
 
     TransmissionHandler(
             Session session,
@@ -90,8 +109,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     @Override
     public void handlerAdded(ChannelHandlerContext ctx) {
         runner = new RequestRunner(session, ctx.alloc());
+        context = ctx;
         received.begin();
-        served.sessionBegins();
+        served.sessionBegins(this);
         // A client may end its output behind DISC and still wait for its replies.
         ctx.channel().config().setOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
     }
@@ -141,7 +161,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             parsing = false;
         }
         boolean reading = !ending && mayTake(ctx);
-        if (inputEnded && reading) {
+        if ((inputEnded && reading) || (hungUp && !reading && !ending)) {
             LOG.debug("{} has hung up without a word", ctx.channel().remoteAddress());
             ctx.close();
             return;
@@ -239,17 +259,38 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         inFlight++;
         ByteBuf reply = runner().runNow(request, payload);
         if (reply == null) {
-            ioThreads.execute(() -> complete(ctx, runner().run(request, payload), bytes));
+            ioThreads.execute(() -> complete(ctx, runUnlessAbandoned(request, payload), bytes));
         } else {
             finish(ctx, reply, bytes);
         }
     }
 
+    /** Carries out a request, unless its client is gone; called by an I/O thread. */
+    private @Nullable ByteBuf runUnlessAbandoned(Request request, @Nullable ByteBuf payload) {
+        if (abandoned) {
+            ReferenceCountUtil.release(payload);
+            return null;
+        }
+        return runner().run(request, payload);
+    }
+
     /** Hands a reply to the event loop; called by an I/O thread. */
-    private void complete(ChannelHandlerContext ctx, ByteBuf reply, long bytes) {
+    private void complete(ChannelHandlerContext ctx, @Nullable ByteBuf reply, long bytes) {
         completions.add(new Completion(reply, bytes));
         if (completionsScheduled.compareAndSet(false, true)) {
-            ctx.executor().execute(() -> finishAll(ctx));
+            try {
+                ctx.executor().execute(() -> finishAll(ctx));
+            } catch (RejectedExecutionException e) {
+                LOG.debug("the server has stopped: nobody waits for replies", e);
+                completionsScheduled.set(false);
+                releaseCompletions();
+            }
+        }
+    }
+
+    private void releaseCompletions() {
+        for (Completion late = completions.poll(); late != null; late = completions.poll()) {
+            ReferenceCountUtil.release(late.reply);
         }
     }
 
@@ -262,13 +303,23 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         flush(ctx);
     }
 
-    private void finish(ChannelHandlerContext ctx, ByteBuf reply, long bytes) {
+    private void finish(ChannelHandlerContext ctx, @Nullable ByteBuf reply, long bytes) {
         inFlight--;
-        if (bytes > 0) {
+        if (reply == null) {
+            budget.give(bytes);
+        } else if (bytes > 0) {
             ctx.write(reply).addListener(written -> budget.give(bytes));
             unflushed = true;
         } else {
             write(ctx, reply);
+        }
+        endIfOver();
+    }
+
+    private void endIfOver() {
+        if (removed && inFlight == 0 && !over.isDone()) {
+            served.sessionEnds(this);
+            over.complete(null);
         }
     }
 
@@ -280,8 +331,70 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private void flush(ChannelHandlerContext ctx) {
         if (unflushed) {
             unflushed = false;
+            flushCount++;
             ctx.flush();
         }
+    }
+
+    /**
+     * Ends this session if its client is gone; any thread may ask.
+     *
+     * @return completes with false if the client is not gone, as far as anybody knows; else with
+     *     true, but not before the last request that had begun has ended
+     */
+    CompletableFuture<Boolean> endIfDead() {
+        ChannelHandlerContext ctx = Objects.requireNonNull(context);
+        CompletableFuture<Boolean> answer = new CompletableFuture<>();
+        ctx.executor().execute(() -> endIfDead(ctx, answer));
+        return answer;
+    }
+
+    private void endIfDead(ChannelHandlerContext ctx, CompletableFuture<Boolean> answer) {
+        // Where replies are unread, closing would have reset the connection; and where none is due,
+        // there is nothing to find out by.
+        boolean knows =
+                !Peer.mayHaveHungUp(ctx.channel()) || !ctx.channel().isWritable() || inFlight == 0;
+        if (!isDying(ctx, answer)) {
+            if (knows) {
+                answer.complete(false);
+            } else {
+                endIfDeafToReplies(ctx, flushCount, answer);
+            }
+        }
+    }
+
+    /** Sees that the end is known once a reply has been sent, and the client's system had time. */
+    private void endIfDeafToReplies(
+            ChannelHandlerContext ctx, long flushCountBefore, CompletableFuture<Boolean> answer) {
+        boolean sent = flushCount > flushCountBefore;
+        ctx.executor()
+                .schedule(
+                        () -> {
+                            if (isDying(ctx, answer)) {
+                                return;
+                            }
+                            if (sent) {
+                                answer.complete(false);
+                            } else {
+                                endIfDeafToReplies(ctx, flushCountBefore, answer);
+                            }
+                        },
+                        sent ? Peer.roundTripMillis(ctx.channel()) : 1,
+                        TimeUnit.MILLISECONDS);
+    }
+
+    /** Whether no more requests will be taken, or only what is received already. */
+    private boolean isDying(ChannelHandlerContext ctx, CompletableFuture<Boolean> answer) {
+        if (!removed && !ending && Peer.hasHungUp(ctx.channel())) {
+            hungUp = true;
+            takeRequests(ctx);
+            flush(ctx);
+        }
+        if (removed || ending || hungUp) {
+            over.thenRun(() -> answer.complete(true));
+            return true;
+        }
+        return false;
     }
 
     /**
@@ -312,13 +425,15 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
 
     @Override
     public void handlerRemoved(ChannelHandlerContext ctx) {
+        abandoned = !ending;
         ending = true;
+        removed = true;
         Request unfinished = intake.request();
         if (unfinished != null && awaiting == null) {
             budget.give(runner().bytesHeld(unfinished));
         }
         intake.release();
-        served.sessionEnds();
         LOG.debug("{} has left export '{}'", ctx.channel().remoteAddress(), session.exportName());
+        endIfOver();
     }
 }
