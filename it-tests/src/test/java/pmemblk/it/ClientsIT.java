@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -198,7 +199,9 @@ class ClientsIT {
                         3, "--listen 127.0.0.1:0", "first=" + root, data, oddName + "=" + odd)) {
             int port = server.address().getPort();
             String listed = Command.of("nbd-client -l 127.0.0.1", port).succeed().output();
-            assertTrue(listed.contains("first\ndata\n" + oddName), listed);
+            List<String> names = listed.lines().map(line -> line.replaceFirst(": .*", "")).toList();
+            assertEquals(List.of("first", "data", oddName), names.subList(1, 4), listed);
+            assertTrue(listed.contains("first: pmemblk pool: blocks of 512 bytes"), listed);
             String json =
                     Command.of("nbdinfo --list --json", "nbd://127.0.0.1:" + port)
                             .succeed()

@@ -66,6 +66,9 @@ final class LoadClient {
         }
     }
 
+    /** The server has said that it stops: what is under way is still answered. */
+    private boolean refused;
+
     /** What a reply will mean: contents that are there, or a block that was read. */
     private record Request(List<BlockOracle.Version> changes, int readBlock) {
         static final int NONE = -1;
@@ -90,7 +93,7 @@ final class LoadClient {
     void run() throws IOException {
         try (connection) {
             while (true) {
-                if (underWay.size() < DEPTH) {
+                if (underWay.size() < DEPTH && !refused) {
                     sendAny();
                 } else {
                     receive();
@@ -201,6 +204,10 @@ final class LoadClient {
     private void receive() throws IOException {
         NbdConnection.Reply reply = connection.receive();
         Request request = underWay.remove(reply.cookie());
+        if (request != null && reply.error() == NbdConnection.ESHUTDOWN) {
+            refused = true;
+            return;
+        }
         if (request == null || reply.error() != 0) {
             throw new AssertionFailedError("a good request was answered with " + reply);
         }

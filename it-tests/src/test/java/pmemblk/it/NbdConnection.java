@@ -24,6 +24,7 @@ final class NbdConnection implements AutoCloseable {
     static final int TRIM = 4;
     static final int WRITE_ZEROES = 6;
     static final int FUA = 1;
+    static final int ESHUTDOWN = 108;
 
     private static final long NBD_MAGIC = 0x4e42444d41474943L;
     private static final long OPTION_MAGIC = 0x49484156454f5054L;

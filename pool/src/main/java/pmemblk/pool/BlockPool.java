@@ -310,6 +310,19 @@ public final class BlockPool implements AutoCloseable {
         target.position(target.limit());
     }
 
+    /** Tells what the blocks of a range hold, without reading them: it costs their map entries. */
+    public void extents(long offset, long length, ExtentVisitor visitor) throws IOException {
+        Objects.checkFromIndexSize(offset, length, byteSize);
+        operations.begin();
+        try {
+            ExtentScan.run(table, blockSize, offset, length, visitor);
+        } catch (IOException | InternalError e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+    }
+
     /**
      * Does what {@link #readBytes} does if that takes no waiting for a device and meets no block in
      * the error state; else returns false, and {@code target} may hold some of the bytes but is
@@ -336,6 +349,18 @@ public final class BlockPool implements AutoCloseable {
         }
         target.position(target.limit());
         return true;
+    }
+
+    /** Whether {@link #extents} can do without waiting for a device. */
+    public boolean extentsAtHand(long offset, long length) {
+        Objects.checkFromIndexSize(offset, length, byteSize);
+        operations.begin();
+        try {
+            long end = Math.ceilDiv(offset + length, (long) blockSize);
+            return table.isMapAtHand(offset / blockSize, end - offset / blockSize);
+        } finally {
+            operations.end();
+        }
     }
 
     /**

@@ -10,7 +10,9 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -158,6 +160,12 @@ class InteropTest {
             pool.readBytes((second - 1) * 65536, ByteBuffer.wrap(across));
             assertArrayEquals(
                     content(second, 1, 65536), Arrays.copyOfRange(across, 65536, 2 * 65536));
+            List<String> extents = new ArrayList<>();
+            pool.extents(
+                    (second - 2) * 65536,
+                    3 * 65536,
+                    (state, length) -> extents.add(state + " " + length));
+            assertEquals(List.of("ZERO 65536", "DATA 65536", "DATA 65536"), extents);
             pool.zeroBytes((second - 2) * 65536, 4 * 65536);
             pool.readBytes((second - 1) * 65536, ByteBuffer.wrap(across));
             assertArrayEquals(new byte[3 * 65536], across);

@@ -37,6 +37,25 @@ public interface Export extends AutoCloseable {
      */
     boolean readNow(long offset, ByteBuffer target) throws IOException;
 
+    /**
+     * Tells what a range holds, as far as that is known without reading it, and of each byte as it
+     * is at some moment during the call.
+     */
+    default void extents(long offset, long length, ExtentVisitor visitor) throws IOException {
+        if (length > 0) {
+            visitor.extent(ExtentState.DATA, length);
+        }
+    }
+
+    /**
+     * Does what {@link #extents} does if that does not take long just now; else returns false, the
+     * visitor having been told of nothing.
+     */
+    default boolean extentsNow(long offset, long length, ExtentVisitor visitor) throws IOException {
+        extents(offset, length, visitor);
+        return true;
+    }
+
     /** Writes the bytes of {@code source}; with {@code fua} they are durable on return. */
     void write(long offset, ByteBuffer source, boolean fua) throws IOException;
 

@@ -6,14 +6,10 @@ package pmemblk.nbd.export;
  *
  * @param size bytes
  * @param preferredBlockSize bytes of the requests that suit it best, a power of two from 512 on
- * @param zeroGranularity zeroing is fast for ranges that begin and end at multiples of so many
- *     bytes
+ * @param blockSize bytes of a block, the first of which begins at 0; each is written whole or not
+ *     at all, and zeroing whole ones is fast
  * @param readOnly whether nothing can be changed
  * @param description for a person
  */
 public record ExportInfo(
-        long size,
-        int preferredBlockSize,
-        int zeroGranularity,
-        boolean readOnly,
-        String description) {}
+        long size, int preferredBlockSize, int blockSize, boolean readOnly, String description) {}

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.BlockPool;
+import pmemblk.pool.BlockState;
 import pmemblk.pool.PoolFullException;
 
 /** A pool as an export. */
@@ -54,6 +55,28 @@ public final class PoolExport implements Export {
     @Override
     public boolean readNow(long offset, ByteBuffer target) throws IOException {
         return target.remaining() <= BRIEF && pool.readBytesNow(offset, target);
+    }
+
+    @Override
+    public void extents(long offset, long length, ExtentVisitor visitor) throws IOException {
+        pool.extents(offset, length, (state, bytes) -> visitor.extent(ofBlocks(state), bytes));
+    }
+
+    @Override
+    public boolean extentsNow(long offset, long length, ExtentVisitor visitor) throws IOException {
+        if (length > BRIEF || !pool.extentsAtHand(offset, length)) {
+            return false;
+        }
+        extents(offset, length, visitor);
+        return true;
+    }
+
+    private static ExtentState ofBlocks(BlockState state) {
+        return switch (state) {
+            case DATA -> ExtentState.DATA;
+            case ZERO -> ExtentState.ZERO;
+            case ERROR -> ExtentState.ERROR;
+        };
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.netty.handler.codec.ByteToMessageDecoder;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -20,13 +21,22 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
     private static final int OPTION_HEADER = 16;
 
     private boolean flagsSeen;
+    private boolean paused;
 
     /** The flags that a client answers the greeting with. */
     public record ClientFlags(int flags) {}
 
+    /** Leaves what comes next to whoever removes this decoder. */
+    public void pause() {
+        paused = true;
+    }
+
     @Override
     protected void decode(ChannelHandlerContext ctx, ByteBuf in, List<Object> out)
             throws ProtocolException {
+        if (paused) {
+            return;
+        }
         if (!flagsSeen) {
             if (in.readableBytes() >= Integer.BYTES) {
                 flagsSeen = true;
@@ -72,17 +82,21 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
         return switch (code) {
             case OptionCode.EXPORT_NAME -> exportName(data);
             case OptionCode.ABORT -> new Option.Abort();
-            case OptionCode.LIST ->
-                    data.isReadable()
-                            ? new Option.Malformed(code, "LIST takes no data")
-                            : new Option.List();
-            case OptionCode.STARTTLS ->
-                    data.isReadable()
-                            ? new Option.Malformed(code, "STARTTLS takes no data")
-                            : new Option.StartTls(followed);
+            case OptionCode.LIST -> bare(data, new Option.List());
+            case OptionCode.STARTTLS -> bare(data, new Option.StartTls(followed));
             case OptionCode.INFO, OptionCode.GO -> info(code, data);
+            case OptionCode.STRUCTURED_REPLY -> bare(data, new Option.StructuredReply());
+            case OptionCode.LIST_META_CONTEXT, OptionCode.SET_META_CONTEXT ->
+                    metaContext(code, data);
+            case OptionCode.EXTENDED_HEADERS -> bare(data, new Option.ExtendedHeaders());
             default -> new Option.Unsupported(code);
         };
+    }
+
+    private static Option bare(ByteBuf data, Option option) {
+        return data.isReadable()
+                ? new Option.Malformed(option.code(), "this option takes no data")
+                : option;
     }
 
     private static Option exportName(ByteBuf data) throws ProtocolException {
@@ -117,6 +131,36 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
             infos.add(data.readUnsignedShort());
         }
         return new Option.Info(code == OptionCode.GO, name, infos);
+    }
+
+    private static Option metaContext(int code, ByteBuf data) {
+        String name = string(data);
+        if (name == null || data.readableBytes() < Integer.BYTES) {
+            return new Option.Malformed(code, "the data begins with no name and count");
+        }
+        List<String> queries = new ArrayList<>();
+        for (long left = data.readUnsignedInt(); left > 0; left--) {
+            String query = string(data);
+            if (query == null || query.indexOf(':') < 1) {
+                return new Option.Malformed(
+                        code, "query %d is no namespace:name".formatted(queries.size() + 1));
+            }
+            queries.add(query);
+        }
+        return data.isReadable()
+                ? new Option.Malformed(code, "the count of queries does not fit")
+                : new Option.MetaContext(code == OptionCode.SET_META_CONTEXT, name, queries);
+    }
+
+    /** A string behind its length, or null if there is none. */
+    private static @Nullable String string(ByteBuf data) {
+        if (data.readableBytes() < Integer.BYTES) {
+            return null;
+        }
+        long length = data.readUnsignedInt();
+        return length > data.readableBytes() || length > Limits.NAME_LENGTH
+                ? null
+                : text(data.readSlice((int) length));
     }
 
     private static @Nullable String text(ByteBuf data) {

@@ -19,6 +19,7 @@ public final class HandshakeEncoder {
     private static final int REP_ACK = 1;
     private static final int REP_SERVER = 2;
     private static final int REP_INFO = 3;
+    private static final int REP_META_CONTEXT = 4;
     private static final int PADDING = 124;
 
     private HandshakeEncoder() {}
@@ -48,12 +49,13 @@ public final class HandshakeEncoder {
                 out.writeInt(REP_ACK);
                 out.writeInt(0);
             }
-            case OptionReply.Server(String name) -> {
+            case OptionReply.Server(String name, String description) -> {
                 out.writeInt(REP_SERVER);
                 int length = ByteBufUtil.utf8Bytes(name);
-                out.writeInt(Integer.BYTES + length);
+                out.writeInt(Integer.BYTES + length + ByteBufUtil.utf8Bytes(description));
                 out.writeInt(length);
                 out.writeCharSequence(name, StandardCharsets.UTF_8);
+                out.writeCharSequence(description, StandardCharsets.UTF_8);
             }
             case OptionReply.Export(long size, int flags) -> {
                 info(out, InfoType.EXPORT, Long.BYTES + Short.BYTES);
@@ -67,6 +69,12 @@ public final class HandshakeEncoder {
                 out.writeInt(minimum);
                 out.writeInt(preferred);
                 out.writeInt(maximum);
+            }
+            case OptionReply.MetaContext(int id, String name) -> {
+                out.writeInt(REP_META_CONTEXT);
+                out.writeInt(Integer.BYTES + ByteBufUtil.utf8Bytes(name));
+                out.writeInt(id);
+                out.writeCharSequence(name, StandardCharsets.UTF_8);
             }
             case OptionReply.Refusal(OptionError error, String reason) -> {
                 out.writeInt(error.code());

@@ -13,7 +13,9 @@ public enum NbdError {
     /** More bytes than one reply carries. */
     EOVERFLOW(75),
     /** It could not be done as fast as the client wants. */
-    ENOTSUP(95);
+    ENOTSUP(95),
+    /** The server is stopping. */
+    ESHUTDOWN(108);
 
     private final int code;
 

@@ -58,6 +58,36 @@ public sealed interface Option {
         }
     }
 
+    /** Let replies have chunks. */
+    record StructuredReply() implements Option {
+        @Override
+        public int code() {
+            return OptionCode.STRUCTURED_REPLY;
+        }
+    }
+
+    /**
+     * List the metadata contexts of an export that there are, or select those to be queried.
+     *
+     * @param exportName empty for the default one
+     * @param queries a name each, or what the namespace before its colon has instead
+     */
+    record MetaContext(boolean set, String exportName, java.util.List<String> queries)
+            implements Option {
+        @Override
+        public int code() {
+            return set ? OptionCode.SET_META_CONTEXT : OptionCode.LIST_META_CONTEXT;
+        }
+    }
+
+    /** Let requests and replies have extended headers. */
+    record ExtendedHeaders() implements Option {
+        @Override
+        public int code() {
+            return OptionCode.EXTENDED_HEADERS;
+        }
+    }
+
     /** An option that is not spoken here; its data was skipped. */
     record Unsupported(int code) implements Option {}
 

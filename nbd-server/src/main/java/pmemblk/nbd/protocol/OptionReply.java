@@ -6,8 +6,12 @@ public sealed interface OptionReply {
     /** Done; the last reply to an option. */
     record Ack() implements OptionReply {}
 
-    /** One export of a list. */
-    record Server(String exportName) implements OptionReply {}
+    /**
+     * One export of a list.
+     *
+     * @param description for a person
+     */
+    record Server(String exportName, String description) implements OptionReply {}
 
     /**
      * The size of an export and what it can do.
@@ -25,6 +29,13 @@ public sealed interface OptionReply {
 
     /** The sizes of requests, in bytes, that an export takes, likes, and takes at most. */
     record BlockSize(int minimum, int preferred, int maximumPayload) implements OptionReply {}
+
+    /**
+     * A metadata context that there is, or was selected.
+     *
+     * @param id what it is called in replies; 0 if it is only listed
+     */
+    record MetaContext(int id, String name) implements OptionReply {}
 
     /** No; the last reply to an option. */
     record Refusal(OptionError error, String reason) implements OptionReply {}

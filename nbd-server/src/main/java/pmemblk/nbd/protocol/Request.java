@@ -9,16 +9,28 @@ import org.jspecify.annotations.Nullable;
  * @param flags command flags
  * @param cookie what the reply repeats
  * @param offset bytes, unsigned 64 bits on the wire
- * @param length bytes addressed, unsigned 32 bits on the wire; so many follow a WRITE
+ * @param length bytes addressed, unsigned 32 bits on the wire, or 64 in extended headers
+ * @param payloadLength the bytes that follow the header
  */
-public record Request(@Nullable Command command, int flags, long cookie, long offset, long length) {
+public record Request(
+        @Nullable Command command,
+        int flags,
+        long cookie,
+        long offset,
+        long length,
+        long payloadLength) {
+
+    /** A request with a compact header: what a WRITE addresses follows it. */
+    public Request(@Nullable Command command, int flags, long cookie, long offset, long length) {
+        this(command, flags, cookie, offset, length, command == Command.WRITE ? length : 0);
+    }
+
+    /** The same about so many bytes, its payload having been read. */
+    public Request withoutPayload(long newLength) {
+        return new Request(command, flags, cookie, offset, newLength, 0);
+    }
 
     public boolean has(int flag) {
         return (flags & flag) != 0;
-    }
-
-    /** The bytes that follow the header. */
-    public long payloadLength() {
-        return command == Command.WRITE ? length : 0;
     }
 }

@@ -1,14 +1,20 @@
 package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.handler.codec.DecoderException;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -20,9 +26,11 @@ import pmemblk.nbd.protocol.HandshakeEncoder;
 import pmemblk.nbd.protocol.InfoType;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.protocol.Option;
+import pmemblk.nbd.protocol.OptionCode;
 import pmemblk.nbd.protocol.OptionError;
 import pmemblk.nbd.protocol.OptionReply;
 import pmemblk.nbd.protocol.ProtocolException;
+import pmemblk.nbd.protocol.ReplyForm;
 
 /**
  * The handshake of one connection: greets, answers options, and ends by putting a {@link
@@ -38,14 +46,17 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private final TlsUpgrade tls;
     private final long timeoutMillis;
 
+    /** Forgotten where TLS begins: an attacker may have put it there. */
+    private Negotiation negotiation = new Negotiation();
+
     private boolean noZeroes;
     private int optionCount;
     private boolean finished;
     private @Nullable Future<?> deadline;
 
-    /** Makes the handler of the transmission phase. */
+    /** Makes the handler of the transmission phase, once it may begin. */
     interface Transmission {
-        TransmissionHandler handler(Session session);
+        CompletableFuture<TransmissionHandler> begin(Session session);
     }
 
     HandshakeHandler(
@@ -69,9 +80,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                                 () -> hangUp(ctx, "the handshake takes too long"),
                                 timeoutMillis,
                                 TimeUnit.MILLISECONDS);
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.greet(out);
-        ctx.writeAndFlush(out);
+        answer(ctx, HandshakeEncoder::greet);
     }
 
     @Override
@@ -97,14 +106,25 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
         switch (option) {
             case Option.ExportName(String name) -> exportName(ctx, name);
-            case Option.Abort abort -> abort(ctx, abort);
+            case Option.Abort abort ->
+                    acknowledge(ctx, abort).addListener(ChannelFutureListener.CLOSE);
             case Option.List list -> list(ctx, list);
             case Option.StartTls(boolean followed) -> startTls(ctx, followed);
             case Option.Info info -> info(ctx, info);
+            case Option.StructuredReply structured -> structuredReply(ctx, structured);
+            case Option.ExtendedHeaders extended -> {
+                negotiation.extendedHeaders();
+                acknowledge(ctx, extended);
+            }
+            case Option.MetaContext query -> metaContext(ctx, query);
             case Option.Unsupported(int code) ->
                     refuse(ctx, code, OptionError.UNSUP, "this option is not supported");
-            case Option.Malformed(int code, String reason) ->
-                    refuse(ctx, code, OptionError.INVALID, reason);
+            case Option.Malformed(int code, String reason) -> {
+                if (code == OptionCode.SET_META_CONTEXT) {
+                    negotiation.select("", List.of());
+                }
+                refuse(ctx, code, OptionError.INVALID, reason);
+            }
         }
     }
 
@@ -114,25 +134,42 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "no export is named '%s'".formatted(shown(name)));
             return;
         }
-        ExportInfo info = export.info();
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.exportName(out, info.size(), Session.transmissionFlags(info), noZeroes);
-        ctx.writeAndFlush(out);
-        begin(ctx, new Session(exports.resolve(name), export));
+        if (negotiation.form() == ReplyForm.EXTENDED) {
+            hangUp(ctx, "EXPORT_NAME after EXTENDED_HEADERS, which takes GO");
+            return;
+        }
+        Session session = negotiation.session(exports.resolve(name), export);
+        begin(
+                ctx,
+                session,
+                out ->
+                        HandshakeEncoder.exportName(
+                                out, export.info().size(), session.transmissionFlags(), noZeroes));
     }
 
-    private void abort(ChannelHandlerContext ctx, Option.Abort abort) {
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.reply(out, abort.code(), new OptionReply.Ack());
-        ctx.writeAndFlush(out).addListener(ChannelFutureListener.CLOSE);
+    private void structuredReply(ChannelHandlerContext ctx, Option.StructuredReply option) {
+        if (negotiation.form() == ReplyForm.EXTENDED) {
+            String reason = "extended headers, which were agreed on, have such replies";
+            refuse(ctx, option.code(), OptionError.EXT_HEADER_REQD, reason);
+            return;
+        }
+        negotiation.structuredReplies();
+        acknowledge(ctx, option);
+    }
+
+    private static ChannelFuture acknowledge(ChannelHandlerContext ctx, Option option) {
+        return answer(
+                ctx, out -> HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack()));
     }
 
     private void list(ChannelHandlerContext ctx, Option.List list) {
         ByteBuf out = ctx.alloc().directBuffer();
         for (String name : exports.names()) {
-            if (tls.access(name) == null) {
-                HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name));
+            if (tls.access(name) != null) {
+                continue;
             }
+            String description = Objects.requireNonNull(exports.get(name)).info().description();
+            HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name, description));
         }
         HandshakeEncoder.reply(out, list.code(), new OptionReply.Ack());
         ctx.writeAndFlush(out);
@@ -145,32 +182,66 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             return;
         }
         optionCount = 0;
+        negotiation = new Negotiation();
         tls.begin(ctx);
     }
 
     private void info(ChannelHandlerContext ctx, Option.Info option) {
         Export export = exports.get(option.name());
         if (export == null) {
-            String reason = "no export is named '%s'".formatted(shown(option.name()));
-            refuse(ctx, option.code(), OptionError.UNKNOWN, reason);
+            refuseUnknown(ctx, option.code(), option.name());
             return;
         }
-        String name = exports.resolve(option.name());
-        ByteBuf out = ctx.alloc().directBuffer();
-        describe(out, option.code(), name, export.info(), option.infos());
-        HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack());
-        ctx.writeAndFlush(out);
+        Session session = negotiation.session(exports.resolve(option.name()), export);
         if (option.go()) {
-            begin(ctx, new Session(name, export));
+            begin(ctx, session, out -> describe(out, option, session));
+        } else {
+            answer(ctx, out -> describe(out, option, session));
         }
     }
 
-    private static void describe(
-            ByteBuf out, int code, String name, ExportInfo info, Set<Integer> infos) {
-        int flags = Session.transmissionFlags(info);
+    /** Answers a query for contexts; one that selects forgets earlier ones, even if it fails. */
+    private void metaContext(ChannelHandlerContext ctx, Option.MetaContext query) {
+        if (query.set()) {
+            negotiation.select("", List.of());
+        }
+        if (negotiation.form() == ReplyForm.SIMPLE) {
+            refuse(ctx, query.code(), OptionError.INVALID, "ask for structured replies first");
+            return;
+        }
+        if (exports.get(query.exportName()) == null) {
+            refuseUnknown(ctx, query.code(), query.exportName());
+            return;
+        }
+        List<MetaContext> found =
+                Arrays.stream(MetaContext.values())
+                        .filter(
+                                context ->
+                                        query.set()
+                                                ? context.isSelectedBy(query.queries())
+                                                : context.isListedBy(query.queries()))
+                        .toList();
+        if (query.set()) {
+            negotiation.select(exports.resolve(query.exportName()), found);
+        }
+        ByteBuf out = ctx.alloc().directBuffer();
+        for (MetaContext context : found) {
+            int id = query.set() ? context.id() : 0;
+            HandshakeEncoder.reply(
+                    out, query.code(), new OptionReply.MetaContext(id, context.title()));
+        }
+        HandshakeEncoder.reply(out, query.code(), new OptionReply.Ack());
+        ctx.writeAndFlush(out);
+    }
+
+    private static void describe(ByteBuf out, Option.Info option, Session session) {
+        int code = option.code();
+        Set<Integer> infos = option.infos();
+        ExportInfo info = session.export().info();
+        int flags = session.transmissionFlags();
         HandshakeEncoder.reply(out, code, new OptionReply.Export(info.size(), flags));
         if (infos.contains(InfoType.NAME)) {
-            HandshakeEncoder.reply(out, code, new OptionReply.Name(name));
+            HandshakeEncoder.reply(out, code, new OptionReply.Name(session.exportName()));
         }
         if (infos.contains(InfoType.DESCRIPTION)) {
             HandshakeEncoder.reply(out, code, new OptionReply.Description(info.description()));
@@ -180,8 +251,17 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             HandshakeEncoder.reply(
                     out,
                     code,
-                    new OptionReply.BlockSize(1, info.preferredBlockSize(), Limits.PAYLOAD));
+                    new OptionReply.BlockSize(
+                            1,
+                            Math.min(info.preferredBlockSize(), Limits.PAYLOAD),
+                            Limits.PAYLOAD));
         }
+        HandshakeEncoder.reply(out, code, new OptionReply.Ack());
+    }
+
+    private static void refuseUnknown(ChannelHandlerContext ctx, int code, String exportName) {
+        String reason = "no export is named '%s'".formatted(shown(exportName));
+        refuse(ctx, code, OptionError.UNKNOWN, reason);
     }
 
     private static void refuse(
@@ -195,14 +275,41 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
 
     private static void refuse(
             ChannelHandlerContext ctx, int code, OptionError error, String reason) {
-        ByteBuf out = ctx.alloc().directBuffer();
-        HandshakeEncoder.reply(out, code, new OptionReply.Refusal(error, reason));
-        ctx.writeAndFlush(out);
+        OptionReply refusal = new OptionReply.Refusal(error, reason);
+        answer(ctx, out -> HandshakeEncoder.reply(out, code, refusal));
     }
 
-    private void begin(ChannelHandlerContext ctx, Session session) {
+    private static ChannelFuture answer(ChannelHandlerContext ctx, Consumer<ByteBuf> encoder) {
+        ByteBuf out = ctx.alloc().directBuffer();
+        encoder.accept(out);
+        return ctx.writeAndFlush(out);
+    }
+
+    /** Answers and begins transmission, as soon as may be. */
+    private void begin(ChannelHandlerContext ctx, Session session, Consumer<ByteBuf> encoder) {
+        CompletableFuture<TransmissionHandler> ready = transmission.begin(session);
+        if (ready.isDone()) {
+            begin(ctx, session, encoder, ready.join());
+            return;
+        }
+        LOG.debug("{} waits for requests of dead connections", ctx.channel().remoteAddress());
+        ctx.pipeline().get(HandshakeDecoder.class).pause();
+        ctx.channel().config().setAutoRead(false);
+        ready.thenAcceptAsync(handler -> begin(ctx, session, encoder, handler), ctx.executor());
+    }
+
+    private void begin(
+            ChannelHandlerContext ctx,
+            Session session,
+            Consumer<ByteBuf> encoder,
+            TransmissionHandler handler) {
+        if (finished) {
+            return;
+        }
         LOG.debug("{} uses export '{}'", ctx.channel().remoteAddress(), session.exportName());
-        ctx.pipeline().replace(this, "transmission", transmission.handler(session));
+        answer(ctx, encoder);
+        ctx.channel().config().setAutoRead(true);
+        ctx.pipeline().replace(this, "transmission", handler);
         ctx.pipeline().remove(HandshakeDecoder.class);
     }
 

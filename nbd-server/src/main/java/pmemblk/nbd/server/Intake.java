@@ -16,6 +16,7 @@ import pmemblk.nbd.protocol.RequestDecoder;
  */
 final class Intake {
     private final ReceiveBuffer received;
+    private final boolean extended;
 
     /** The request whose header was read, until it is {@link #done}. */
     private @Nullable Request request;
@@ -23,8 +24,14 @@ final class Intake {
     private @Nullable ByteBuf payload;
     private long skipping;
 
-    Intake(ReceiveBuffer received) {
+    /**
+     * Begins with nothing.
+     *
+     * @param extended whether requests have extended headers
+     */
+    Intake(ReceiveBuffer received, boolean extended) {
         this.received = received;
+        this.extended = extended;
     }
 
     /** The request that is being taken, or null. */
@@ -34,7 +41,7 @@ final class Intake {
 
     /** Reads the header of the next request; null if there is no whole one. */
     @Nullable Request decode() throws ProtocolException {
-        request = RequestDecoder.decode(received.bytes());
+        request = RequestDecoder.decode(received.bytes(), extended);
         return request;
     }
 

@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -139,13 +140,15 @@ public final class NbdServer implements AutoCloseable {
                                 options.limits().handshakeTimeout().toMillis()));
     }
 
-    private TransmissionHandler transmission(Session session, ReceiveBuffer received) {
-        return new TransmissionHandler(
-                session,
-                received,
-                Objects.requireNonNull(served.get(session.exportName())),
-                budget,
-                options.limits().maxRequestsInFlight());
+    private CompletableFuture<TransmissionHandler> transmission(
+            Session session, ReceiveBuffer received) {
+        ServedExport used = Objects.requireNonNull(served.get(session.exportName()));
+        int maxInFlight = options.limits().maxRequestsInFlight();
+        return used.fence()
+                .thenApply(
+                        clear ->
+                                new TransmissionHandler(
+                                        session, received, used, budget, maxInFlight));
     }
 
     /** Where connections are accepted, as bound: TCP addresses first, then Unix sockets. */
@@ -192,10 +195,10 @@ public final class NbdServer implements AutoCloseable {
 
     private static void end(Channel channel) {
         ChannelHandlerContext transmission = channel.pipeline().context(TransmissionHandler.class);
-        if (transmission == null) {
+        if (transmission != null) {
+            ((TransmissionHandler) transmission.handler()).stop(transmission);
+        } else if (channel.pipeline().get(EndingHandler.class) == null) {
             channel.close();
-        } else {
-            ((TransmissionHandler) transmission.handler()).end(transmission);
         }
     }
 }

@@ -4,19 +4,30 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.export.ExportFullException;
+import pmemblk.nbd.protocol.Chunk;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.NbdError;
 import pmemblk.nbd.protocol.ReplyEncoder;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
+import pmemblk.nbd.protocol.RequestDecoder;
+import pmemblk.nbd.protocol.StatusQuery;
 
 /** Carries out valid requests of one session, on whatever thread, and makes their replies. */
 final class RequestRunner {
     private static final Logger LOG = LoggerFactory.getLogger(RequestRunner.class);
+
+    private static final Refusal STORAGE_FAILED =
+            new Refusal(NbdError.EIO, "the storage failed; the server's log says how");
+
+    private static final Refusal STORAGE_FULL =
+            new Refusal(NbdError.ENOSPC, "the storage is full; the server's log says how");
 
     private final Session session;
     private final ByteBufAllocator alloc;
@@ -35,11 +46,22 @@ final class RequestRunner {
         boolean mayBlock =
                 switch (Objects.requireNonNull(request.command())) {
                     case READ, CACHE, DISC -> false;
+                    // How long the range is comes with the payload, if there is one.
+                    case BLOCK_STATUS -> payload != null;
                     case WRITE, TRIM, WRITE_ZEROES ->
                             session.export().writeMayBlock(request.length(), fua);
                     case FLUSH -> session.export().writeMayBlock(0, true);
                 };
         return mayBlock ? null : attempt(request, payload, true);
+    }
+
+    /** The bytes that a request keeps in memory until its reply is written, at most. */
+    long bytesHeld(Request request) {
+        return switch (request.command()) {
+            case READ -> request.length();
+            case BLOCK_STATUS -> StatusReply.maxSize(session, request);
+            case null, default -> request.payloadLength();
+        };
     }
 
     /**
@@ -52,18 +74,27 @@ final class RequestRunner {
         return Objects.requireNonNull(attempt(request, payload, false));
     }
 
-    /** Carries out a request; null if it is a READ that would have to wait and must not. */
+    /** Carries out a request; null if it would have to wait and must not. */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
-        NbdError error = NbdError.EIO;
+        Refusal refusal = STORAGE_FAILED;
         try {
             if (request.command() == Command.READ) {
-                return read(request, now);
+                return session.form() == ReplyForm.SIMPLE
+                        ? read(request, now)
+                        : ReadReply.make(session, alloc, request, now);
             }
-            change(request, payload);
+            if (request.command() == Command.BLOCK_STATUS) {
+                return payload == null
+                        ? StatusReply.make(session, alloc, request, now)
+                        : status(request, payload);
+            }
+            if (request.length() > 0 || request.command() == Command.FLUSH) {
+                change(request, payload);
+            }
             return reply(request, null);
         } catch (IOException e) {
             if (e instanceof ExportFullException) {
-                error = NbdError.ENOSPC;
+                refusal = STORAGE_FULL;
             }
             LOG.warn(
                     "export '{}': {} of {} bytes at {} failed: {}",
@@ -85,7 +116,7 @@ final class RequestRunner {
                 payload.release();
             }
         }
-        return reply(request, error);
+        return reply(request, refusal);
     }
 
     /**
@@ -93,23 +124,34 @@ final class RequestRunner {
      */
     private @Nullable ByteBuf read(Request request, boolean now) throws IOException {
         int length = (int) request.length();
-        ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY + length);
+        int header = ReplyForm.SIMPLE.headerSize();
+        ByteBuf reply = alloc.directBuffer(header + length);
         boolean done = false;
         try {
             ReplyEncoder.simple(reply, request.cookie(), null);
-            ByteBuffer target = reply.internalNioBuffer(ReplyEncoder.SIMPLE_REPLY, length);
-            if (now) {
-                done = session.export().readNow(request.offset(), target);
-            } else {
-                session.export().read(request.offset(), target);
-                done = true;
-            }
-            return done ? reply.writerIndex(ReplyEncoder.SIMPLE_REPLY + length) : null;
+            ByteBuffer target = reply.internalNioBuffer(header, length);
+            done = session.read(request.offset(), target, now);
+            return done ? reply.writerIndex(header + length) : null;
         } finally {
             if (!done) {
                 reply.release();
             }
         }
+    }
+
+    /** Tells of the contexts that the payload names. */
+    private @Nullable ByteBuf status(Request request, ByteBuf payload) throws IOException {
+        StatusQuery query = RequestDecoder.statusQuery(payload);
+        Refusal refusal = RequestValidator.validate(request, query, session);
+        if (refusal != null) {
+            return reply(request, refusal);
+        }
+        List<MetaContext> some =
+                session.contexts().stream()
+                        .filter(context -> query.contextIds().contains(context.id()))
+                        .toList();
+        return StatusReply.make(
+                session.withContexts(some), alloc, request.withoutPayload(query.length()), false);
     }
 
     private void change(Request request, @Nullable ByteBuf payload) throws IOException {
@@ -127,14 +169,30 @@ final class RequestRunner {
             case CACHE -> {
                 // A hint, and what is cached is the system's business: reading on demand will do.
             }
-            case READ, DISC -> throw new IllegalStateException("not a change: " + request);
+            case READ, BLOCK_STATUS, DISC ->
+                    throw new IllegalStateException("not a change: " + request);
         }
     }
 
-    /** A reply without data. */
-    ByteBuf reply(Request request, @Nullable NbdError error) {
-        ByteBuf reply = alloc.directBuffer(ReplyEncoder.SIMPLE_REPLY);
-        ReplyEncoder.simple(reply, request.cookie(), error);
+    /**
+     * A reply without data.
+     *
+     * @param refusal null if all went well
+     */
+    ByteBuf reply(Request request, @Nullable Refusal refusal) {
+        ReplyForm form = session.form();
+        ByteBuf reply = alloc.directBuffer(form.headerSize());
+        boolean simple = refusal == null ? form != ReplyForm.EXTENDED : form == ReplyForm.SIMPLE;
+        if (simple) {
+            NbdError error = refusal == null ? null : refusal.error();
+            ReplyEncoder.simple(reply, request.cookie(), error);
+        } else {
+            Chunk chunk =
+                    refusal == null
+                            ? new Chunk.None()
+                            : new Chunk.Failure(refusal.error(), refusal.reason());
+            ReplyEncoder.chunk(reply, form, request, true, chunk);
+        }
         return reply;
     }
 }

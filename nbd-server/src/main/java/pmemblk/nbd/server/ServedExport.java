@@ -2,6 +2,10 @@ package pmemblk.nbd.server;
 
 import io.netty.util.concurrent.DefaultThreadFactory;
 import java.io.IOException;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -22,7 +26,8 @@ final class ServedExport {
     private final String name;
     private final Export export;
     private final ThreadPoolExecutor threads;
-    private final AtomicInteger sessions = new AtomicInteger();
+    private final Set<TransmissionHandler> sessions = ConcurrentHashMap.newKeySet();
+    private final AtomicInteger sessionCount = new AtomicInteger();
 
     ServedExport(String name, Export export, int threadCount) {
         this.name = name;
@@ -46,15 +51,35 @@ final class ServedExport {
         return new BoundedExecutor(threads, Math.max(1, threads.getMaximumPoolSize() / 4));
     }
 
-    void sessionBegins() {
-        sessions.incrementAndGet();
+    /**
+     * Ends dead sessions; completes once nothing that they asked for can take effect any more. A
+     * client that lost its connection sends again on a new one what was not answered, and then goes
+     * on: an old write must not come after a newer one.
+     */
+    CompletableFuture<Void> fence() {
+        List<CompletableFuture<Boolean>> ends =
+                sessions.stream().map(TransmissionHandler::endIfDead).toList();
+        return CompletableFuture.allOf(ends.toArray(CompletableFuture[]::new))
+                .thenCompose(
+                        // Others may have died meanwhile.
+                        all ->
+                                ends.stream().anyMatch(CompletableFuture::join)
+                                        ? fence()
+                                        : CompletableFuture.completedFuture(null));
+    }
+
+    void sessionBegins(TransmissionHandler session) {
+        sessions.add(session);
+        sessionCount.incrementAndGet();
     }
 
     /**
-     * A session has ended. What the last one leaves behind becomes durable: nobody may flush it.
+     * A session has ended, and all that it asked for. What the last one leaves behind becomes
+     * durable: nobody may flush it.
      */
-    void sessionEnds() {
-        if (sessions.decrementAndGet() == 0) {
+    void sessionEnds(TransmissionHandler session) {
+        sessions.remove(session);
+        if (sessionCount.decrementAndGet() == 0) {
             threads.execute(this::flush);
         }
     }

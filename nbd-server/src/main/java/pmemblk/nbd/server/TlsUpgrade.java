@@ -65,7 +65,14 @@ final class TlsUpgrade {
             case Option.StartTls _ -> tls == null ? NOT_OFFERED : session == null ? null : ALREADY;
             case Option.ExportName(String name) -> access(exports.resolve(name));
             case Option.Info info -> access(exports.resolve(info.name()));
-            case Option.Abort _, Option.List _, Option.Unsupported _, Option.Malformed _ -> null;
+            case Option.MetaContext query -> access(exports.resolve(query.exportName()));
+            case Option.Abort _,
+                    Option.List _,
+                    Option.StructuredReply _,
+                    Option.ExtendedHeaders _,
+                    Option.Unsupported _,
+                    Option.Malformed _ ->
+                    null;
         };
     }
 

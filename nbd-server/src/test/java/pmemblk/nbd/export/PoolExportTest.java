@@ -31,7 +31,7 @@ class PoolExportTest extends ExportContract {
             ExportInfo info = export.info();
 
             assertEquals(pool.blockCount() * 4096, info.size());
-            assertEquals(4096, info.zeroGranularity());
+            assertEquals(4096, info.blockSize());
             assertEquals(4096, info.preferredBlockSize());
             assertEquals(
                     "pmemblk pool: blocks of 4096 bytes, each written whole or not at all",

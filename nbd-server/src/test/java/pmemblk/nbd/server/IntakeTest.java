@@ -35,7 +35,7 @@ class IntakeTest {
     void prepare() {
         received = new ReceiveBuffer(alloc);
         received.begin();
-        intake = new Intake(received);
+        intake = new Intake(received, false);
     }
 
     @AfterEach

@@ -2,19 +2,36 @@ package pmemblk.nbd.server;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static pmemblk.nbd.protocol.ReplyForm.SIMPLE;
+import static pmemblk.nbd.protocol.ReplyForm.STRUCTURED;
 
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import pmemblk.nbd.export.ExportInfo;
 import pmemblk.nbd.protocol.Command;
 import pmemblk.nbd.protocol.NbdError;
+import pmemblk.nbd.protocol.ReplyForm;
 import pmemblk.nbd.protocol.Request;
 
 class RequestValidatorTest {
     private static final long SIZE = 1L << 30;
     private static final ExportInfo DISK = new ExportInfo(SIZE, 4096, 4096, false, "");
     private static final ExportInfo READ_ONLY = new ExportInfo(SIZE, 4096, 4096, true, "");
+
+    private static @Nullable NbdError validate(Request request, ExportInfo info, ReplyForm form) {
+        return validate(request, info, form, List.of());
+    }
+
+    private static @Nullable NbdError validate(
+            Request request, ExportInfo info, ReplyForm form, List<MetaContext> contexts) {
+        Refusal refusal =
+                RequestValidator.validate(
+                        request, new Session("disk", new DescribedExport(info), form, contexts));
+        return refusal == null ? null : refusal.error();
+    }
 
     @ParameterizedTest
     @CsvSource(
@@ -56,23 +73,54 @@ class RequestValidatorTest {
             })
     void requestsAreRefusedAsTheProtocolSays(
             Command command, int flags, long offset, long length, NbdError error) {
+        assertEquals(error, validate(new Request(command, flags, 1, offset, length), DISK, SIMPLE));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            nullValues = "-",
+            value = {
+                "READ, 4, 0, 512, -",
+                "READ, 5, 0, 33554432, -",
+                "READ, 4, 0, 33554433, EOVERFLOW",
+                "READ, 8, 0, 512, EINVAL",
+                "WRITE, 4, 0, 512, EINVAL",
+            })
+    void dataIsNotFragmentedOnlyWhereItCouldBe(
+            Command command, int flags, long offset, long length, NbdError error) {
         assertEquals(
-                error,
-                RequestValidator.validate(new Request(command, flags, 1, offset, length), DISK));
+                error, validate(new Request(command, flags, 1, offset, length), DISK, STRUCTURED));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            nullValues = "-",
+            value = {
+                "0, 0, 1073741824, -",
+                "8, 1073741823, 1, -",
+                "9, 0, 1, -",
+                "0, 0, 0, EINVAL",
+                "0, 1, 1073741824, EINVAL",
+                "0, 1073741824, 1, EINVAL",
+                "4, 0, 1, EINVAL",
+            })
+    void statusIsOfARangeThatThereIs(int flags, long offset, long length, NbdError error) {
+        Request request = new Request(Command.BLOCK_STATUS, flags, 1, offset, length);
+
+        assertEquals(error, validate(request, DISK, STRUCTURED, List.of(MetaContext.ALLOCATION)));
+        assertEquals(NbdError.EINVAL, validate(request, DISK, STRUCTURED));
     }
 
     @Test
     void anUnknownCommandIsRefused() {
-        assertEquals(
-                NbdError.EINVAL, RequestValidator.validate(new Request(null, 0, 1, 0, 0), DISK));
+        assertEquals(NbdError.EINVAL, validate(new Request(null, 0, 1, 0, 0), DISK, SIMPLE));
     }
 
     @ParameterizedTest
     @CsvSource({"WRITE", "TRIM", "WRITE_ZEROES"})
     void changesOfAReadOnlyExportAreNotPermitted(Command command) {
         assertEquals(
-                NbdError.EPERM,
-                RequestValidator.validate(new Request(command, 0, 1, 0, 512), READ_ONLY));
-        assertNull(RequestValidator.validate(new Request(Command.FLUSH, 0, 1, 0, 0), READ_ONLY));
+                NbdError.EPERM, validate(new Request(command, 0, 1, 0, 512), READ_ONLY, SIMPLE));
+        assertNull(validate(new Request(Command.FLUSH, 0, 1, 0, 0), READ_ONLY, SIMPLE));
     }
 }

@@ -63,6 +63,33 @@ final class BlockMap {
         return medium.load(entryOffset(premapLba));
     }
 
+    /**
+     * Tells the states of a range of blocks; each is that of some moment during the call.
+     *
+     * @param rangeCount at least 1
+     * @return whether the visitor wants to go on
+     */
+    boolean scan(int firstPremapLba, int rangeCount, RunVisitor visitor) throws IOException {
+        int end = firstPremapLba + rangeCount;
+        int runStart = firstPremapLba;
+        int runEntry = get(runStart);
+        for (int lba = runStart + 1; lba < end; lba++) {
+            int entry = get(lba);
+            if (!MapEntry.sameState(entry, runEntry)) {
+                if (!tell(runEntry, lba - runStart, visitor)) {
+                    return false;
+                }
+                runStart = lba;
+                runEntry = entry;
+            }
+        }
+        return tell(runEntry, end - runStart, visitor);
+    }
+
+    private static boolean tell(int entry, int runCount, RunVisitor visitor) {
+        return visitor.run(MapEntry.isError(entry), MapEntry.readsAsZeroes(entry), runCount);
+    }
+
     /** Stores an entry; the caller holds its lock, and persists. */
     void set(int premapLba, int entry) throws IOException {
         medium.store(entryOffset(premapLba), entry);

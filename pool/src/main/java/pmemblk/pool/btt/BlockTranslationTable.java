@@ -246,6 +246,36 @@ public final class BlockTranslationTable {
         return arenas[arena].readsAsZeroes(premapLba(arena, lba));
     }
 
+    /**
+     * Tells the states of {@code count} blocks, at the cost of their map entries. A run that goes
+     * on in the next arena is told in two.
+     */
+    public void scan(long lba, long count, RunVisitor visitor) throws IOException {
+        if (arenas.length == 0) {
+            visitor.run(false, true, count);
+            return;
+        }
+        boolean more = true;
+        for (long done = 0; more && done < count; ) {
+            int arena = arenaOf(lba + done);
+            int first = premapLba(arena, lba + done);
+            int inArena = (int) Math.min(count - done, arenas[arena].blockCount() - first);
+            more = arenas[arena].map().scan(first, inArena, visitor);
+            done += inArena;
+        }
+    }
+
+    /** Whether {@link #scan} can do without waiting for a device. */
+    public boolean isMapAtHand(long lba, long count) {
+        for (long i = lba; arenas.length > 0 && i < lba + count; i++) {
+            int arena = arenaOf(i);
+            if (!arenas[arena].map().isAtHand(premapLba(arena, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /** Makes {@code count} blocks read as zeroes, each atomically, without writing data. */
     public void zero(long lba, long count) throws IOException {
         for (long done = 0; done < count; ) {

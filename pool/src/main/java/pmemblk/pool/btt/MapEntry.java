@@ -41,6 +41,11 @@ final class MapEntry {
         return (entry & ERROR) == 0;
     }
 
+    /** Whether reading gives the same: zeroes, an error or data. */
+    static boolean sameState(int entry, int other) {
+        return isError(entry) == isError(other) && readsAsZeroes(entry) == readsAsZeroes(other);
+    }
+
     /** The postmap block that an entry names; an initial one has to be made {@link #explicit}. */
     static int postmapLba(int entry) {
         return entry & BLOCK;
