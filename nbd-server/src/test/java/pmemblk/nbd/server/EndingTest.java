@@ -51,7 +51,8 @@ class EndingTest {
                         1,
                         Duration.ofSeconds(20),
                         new ServerOptions.ClientLimits(
-                                Duration.ofSeconds(10), 128, 1024, IN_FLIGHT, 256 << 20));
+                                Duration.ofSeconds(10), 128, 1024, IN_FLIGHT, 256 << 20),
+                        null);
         server = NbdServer.start(options, new Exports(exports));
     }
 
