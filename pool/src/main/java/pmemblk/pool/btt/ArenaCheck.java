@@ -10,7 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
-import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
 /**
@@ -142,12 +141,12 @@ final class ArenaCheck {
         return base + info.flogOffset() + lane * Flog.PAIR_STRIDE;
     }
 
-    /** What is wrong with a map entry that names a stored block, or null. */
-    private interface EntryCheck {
-        @Nullable Flaw check(int premapLba, int postmapLba);
+    /** Looks at the map entries from {@code first} on. */
+    private interface PieceCheck {
+        void check(int first, MemorySegment entries, Flaws found);
     }
 
-    private void checkMap(EntryCheck check, LongConsumer advanced) throws IOException {
+    private void checkMap(PieceCheck check, LongConsumer advanced) throws IOException {
         int pieceCount = Math.ceilDiv(info.externalNlba(), PIECE);
         try {
             IntStream.range(0, pieceCount)
@@ -159,19 +158,13 @@ final class ArenaCheck {
         }
     }
 
-    private Flaws checkPiece(int first, EntryCheck check, LongConsumer advanced) {
+    private Flaws checkPiece(int first, PieceCheck check, LongConsumer advanced) {
         int count = Math.min(PIECE, info.externalNlba() - first);
         Flaws found = new Flaws();
         try (Arena memory = Arena.ofConfined()) {
             MemorySegment entries = memory.allocate((long) count * MapEntry.SIZE, Long.BYTES);
             medium.read(map.entryOffset(first), entries);
-            for (int i = 0; i < count; i++) {
-                int entry = MapEntry.explicit(entries.getAtIndex(WORD, i), first + i);
-                Flaw flaw = check.check(first + i, MapEntry.postmapLba(entry));
-                if (flaw != null) {
-                    found.add(flaw);
-                }
-            }
+            check.check(first, entries, found);
             advanced.accept(entries.byteSize());
             return found;
         } catch (IOException e) {
@@ -179,18 +172,47 @@ final class ArenaCheck {
         }
     }
 
-    private @Nullable Flaw own(int premapLba, int postmapLba) {
-        if (postmapLba < info.internalNlba()) {
-            owned.add(postmapLba);
-            return null;
+    private void own(int first, MemorySegment entries, Flaws found) {
+        int count = (int) (entries.byteSize() / MapEntry.SIZE);
+        for (int i = 0; i < count; i++) {
+            if (i % OwnedBlocks.RUN == 0 && isInitialRun(entries, i)) {
+                // Most of a sparse map: the blocks of the same numbers are owned.
+                owned.addRun(first + i);
+                i += OwnedBlocks.RUN - 1;
+                continue;
+            }
+            int postmapLba = postmapLba(first, entries, i);
+            if (postmapLba < info.internalNlba()) {
+                owned.add(postmapLba);
+            } else {
+                String expected = "a stored block below " + info.internalNlba();
+                found.add(ofEntry(first + i, expected, Integer.toString(postmapLba)));
+            }
         }
-        return ofEntry(premapLba, "a stored block below " + info.internalNlba(), "" + postmapLba);
     }
 
-    private @Nullable Flaw requireUnshared(int premapLba, int postmapLba) {
-        return postmapLba < info.internalNlba() && owned.isShared(postmapLba)
-                ? ofEntry(premapLba, "a stored block of its own", shared(postmapLba))
-                : null;
+    private static boolean isInitialRun(MemorySegment entries, int i) {
+        long begin = (long) i * MapEntry.SIZE;
+        long end = begin + OwnedBlocks.RUN * MapEntry.SIZE;
+        boolean initial = end <= entries.byteSize();
+        for (long offset = begin; initial && offset < end; offset += Long.BYTES) {
+            initial = entries.get(ValueLayout.JAVA_LONG, offset) == 0;
+        }
+        return initial;
+    }
+
+    private void requireUnshared(int first, MemorySegment entries, Flaws found) {
+        int count = (int) (entries.byteSize() / MapEntry.SIZE);
+        for (int i = 0; i < count; i++) {
+            int postmapLba = postmapLba(first, entries, i);
+            if (postmapLba < info.internalNlba() && owned.isShared(postmapLba)) {
+                found.add(ofEntry(first + i, "a stored block of its own", shared(postmapLba)));
+            }
+        }
+    }
+
+    private static int postmapLba(int first, MemorySegment entries, int i) {
+        return MapEntry.postmapLba(MapEntry.explicit(entries.getAtIndex(WORD, i), first + i));
     }
 
     private Flaw ofEntry(int premapLba, String expected, String found) {

@@ -12,25 +12,32 @@ import org.jspecify.annotations.Nullable;
 final class OwnedBlocks {
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
+    static final int RUN = Long.SIZE;
+
     private final int count;
     private final long[] owned;
     private volatile long @Nullable [] shared;
 
     OwnedBlocks(int count) {
         this.count = count;
-        this.owned = new long[Math.ceilDiv(count, Long.SIZE)];
+        this.owned = new long[Math.ceilDiv(count, RUN)];
     }
 
     /** Adds an owner of a block. */
     void add(int postmapLba) {
-        if (isSetBefore(owned, postmapLba)) {
-            isSetBefore(sharedBits(), postmapLba);
-        }
+        add(postmapLba / RUN, 1L << postmapLba);
     }
 
-    private static boolean isSetBefore(long[] bits, int postmapLba) {
-        long bit = 1L << postmapLba;
-        return ((long) WORD.getAndBitwiseOr(bits, postmapLba / Long.SIZE, bit) & bit) != 0;
+    /** Adds an owner of each of the {@link #RUN} blocks from this one on, a multiple of that. */
+    void addRun(int firstPostmapLba) {
+        add(firstPostmapLba / RUN, -1L);
+    }
+
+    private void add(int index, long bits) {
+        long ownedBefore = (long) WORD.getAndBitwiseOr(owned, index, bits) & bits;
+        if (ownedBefore != 0) {
+            WORD.getAndBitwiseOr(sharedBits(), index, ownedBefore);
+        }
     }
 
     private synchronized long[] sharedBits() {
@@ -48,16 +55,16 @@ final class OwnedBlocks {
 
     boolean isShared(int postmapLba) {
         long[] bits = shared;
-        return bits != null && (bits[postmapLba / Long.SIZE] & 1L << postmapLba) != 0;
+        return bits != null && (bits[postmapLba / RUN] & 1L << postmapLba) != 0;
     }
 
     /** The first block from this one on that nobody owns, or -1. */
     int nextUnowned(int from) {
         long mask = -1L << from;
-        for (int index = from / Long.SIZE; index < owned.length; index++) {
+        for (int index = from / RUN; index < owned.length; index++) {
             long unowned = ~owned[index] & mask;
             if (unowned != 0) {
-                int postmapLba = index * Long.SIZE + Long.numberOfTrailingZeros(unowned);
+                int postmapLba = index * RUN + Long.numberOfTrailingZeros(unowned);
                 return postmapLba < count ? postmapLba : -1;
             }
             mask = -1L;
