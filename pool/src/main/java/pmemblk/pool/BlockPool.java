@@ -157,6 +157,22 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /**
+     * Makes a pool that is not open larger, with all that its blocks hold. Whenever the process or
+     * the machine stops, the pool is there, as small as before or as large as it gets.
+     *
+     * <p>It is copied to a file beside it, which then takes its name; there has to be room for
+     * both. Blocks that read as zeroes take no copying.
+     *
+     * @param size bytes of the new file
+     * @param options where a killed server may have left held writes, which are taken over
+     * @throws GrowthRefusedException if the pool cannot grow to that size, or not in this way
+     */
+    public static void grow(Path path, long size, PoolOptions options, Progress progress)
+            throws IOException {
+        PoolGrowth.grow(path, size, options, progress);
+    }
+
+    /**
      * Sees that this interface serves a caller who was written for another version.
      *
      * @throws IllegalArgumentException if it does not: another major, or a later minor version
@@ -187,6 +203,10 @@ public final class BlockPool implements AutoCloseable {
     /** Bytes in all blocks. */
     public long byteSize() {
         return byteSize;
+    }
+
+    BlockTranslationTable table() {
+        return table;
     }
 
     public boolean isReadOnly() {

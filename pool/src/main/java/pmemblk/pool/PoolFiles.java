@@ -33,11 +33,7 @@ record PoolFiles(
             }
             return of(parts, readOnly);
         } catch (IOException | RuntimeException e) {
-            try {
-                parts.close();
-            } catch (IOException second) {
-                e.addSuppressed(second);
-            }
+            parts.closeAfter(e);
             throw e;
         }
     }

@@ -35,10 +35,15 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
     /**
      * One file.
      *
+     * @param file belongs to the medium
      * @param start where its first byte that counts appears in the pool
      * @param skip the bytes before that one
      */
-    record Part(Path path, Medium medium, long start, long skip) {}
+    record Part(LockedFile file, Medium medium, long start, long skip) {
+        Path path() {
+            return file.path();
+        }
+    }
 
     /** A place in a file. */
     record Place(Path file, long offset) {}
@@ -56,7 +61,7 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
                 LockedFile file = openPart(part, readOnly, set, parts.size());
                 long skip =
                         parts.isEmpty() || set == null || set.singleHeader() ? 0 : PoolHeader.SIZE;
-                parts.add(new Part(part, mediumOf(file), start, skip));
+                parts.add(new Part(file, mediumOf(file), start, skip));
                 start += (file.size() - skip) / PoolHeader.SIZE * PoolHeader.SIZE;
                 fileSize += file.size();
             }
@@ -134,7 +139,8 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
         }
     }
 
-    private static Medium mediumOf(LockedFile file) throws IOException {
+    /** The medium that a file lies on; if there is none, the file is closed. */
+    static Medium mediumOf(LockedFile file) throws IOException {
         try {
             return file.medium();
         } catch (IOException | RuntimeException e) {
@@ -159,7 +165,7 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
                 holder = part;
             }
         }
-        return new Place(holder.path, offset - holder.start + holder.skip);
+        return new Place(holder.path(), offset - holder.start + holder.skip);
     }
 
     /** The header of one of the files, as it is. */
@@ -179,5 +185,10 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
     @Override
     public void close() throws IOException {
         whole.close();
+    }
+
+    /** Closes the files after a failure to use them. */
+    void closeAfter(Throwable failure) {
+        closeAfter(failure, whole);
     }
 }

@@ -42,6 +42,9 @@ class PoolCheckTest {
 
     @TempDir private Path folder;
 
+    @TempDir(factory = InMemory.class)
+    private Path heldWrites;
+
     private Path golden(String name) throws IOException {
         return Golden.unpack(Golden.named(name), folder);
     }
@@ -398,6 +401,69 @@ class PoolCheckTest {
     }
 
     @Test
+    void writesThatAKilledServerHeldAreNotedAndTakenOverByARepair() throws Exception {
+        Path pool = folder.resolve("disk.pool");
+        BlockPool.create(pool, 4096, 20 << 20, 0600).close();
+        KilledWriter.run(pool, 5, heldWrites);
+        flip(pool, ARENA);
+        byte[] killed = Files.readAllBytes(pool);
+        PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
+
+        PoolCheck checked = BlockPool.check(pool, options, Progress.NONE);
+
+        assertEquals(1, checked.damage().size(), checked.toString());
+        assertTrue(
+                checked.notes().getFirst().startsWith("5 writes that a killed server replied to"));
+        assertArrayEquals(killed, Files.readAllBytes(pool));
+
+        PoolCheck repaired = BlockPool.repair(pool, options, Progress.NONE);
+
+        assertTrue(repaired.isConsistent(), repaired.toString());
+        assertEquals(
+                List.of("5 writes that a killed server replied to were taken over"),
+                repaired.notes());
+        assertNull(LibPmemblk.pmempoolComplaint(pool));
+        try (LibPmemblk real = LibPmemblk.open(pool, 4096)) {
+            for (long block = 0; block < 5; block++) {
+                assertArrayEquals(KilledWriter.content(4096), real.read(block));
+            }
+        }
+    }
+
+    @Test
+    void heldWritesStayWhereTheyAreWhileOtherDamageIsLeft() throws Exception {
+        Path pool = folder.resolve("disk.pool");
+        BlockPool.create(pool, 4096, 20 << 20, 0600).close();
+        KilledWriter.run(pool, 5, heldWrites);
+        flip(pool, 120);
+        PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
+
+        assertFalse(BlockPool.repair(pool, options, Progress.NONE).isConsistent());
+
+        flip(pool, 120);
+        assertTrue(BlockPool.repair(pool, options, Progress.NONE).isConsistent());
+        try (LibPmemblk real = LibPmemblk.open(pool, 4096)) {
+            assertArrayEquals(KilledWriter.content(4096), real.read(4));
+        }
+    }
+
+    @Test
+    void aPoolThatAnotherProgramChangedSinceTheKillIsDamaged() throws Exception {
+        Path pool = folder.resolve("disk.pool");
+        BlockPool.create(pool, 4096, 20 << 20, 0600).close();
+        KilledWriter.run(pool, 5, heldWrites);
+        try (LibPmemblk real = LibPmemblk.open(pool, 4096)) {
+            real.write(9, new byte[4096]);
+        }
+        PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
+
+        PoolCheck result = BlockPool.check(pool, options, Progress.NONE);
+
+        assertEquals(1, result.damage().size(), result.toString());
+        assertTrue(result.damage().getFirst().message().contains("was changed by another program"));
+    }
+
+    @Test
     void theErrorFlagOfAnArenaIsNoted() throws IOException {
         Path pool = golden("arena-error-512.pool.gz");
 
@@ -473,18 +539,21 @@ class PoolCheckTest {
         Path pool = golden("mix-512.pool.gz");
         byte[] sound = Files.readAllBytes(pool);
         long[] places = {0, 4096, ARENA, BACKUP, MAP, FLOG};
-        for (int round = 0; round < 150; round++) {
-            byte[] damaged = sound.clone();
-            for (int i = 0; i <= random.nextInt(8); i++) {
-                long place = places[random.nextInt(places.length)] + random.nextInt(4096);
-                damaged[(int) place] = (byte) random.nextInt();
+        for (int round = 0; round < 300; round++) {
+            int[] damaged = new int[1 + random.nextInt(8)];
+            for (int i = 0; i < damaged.length; i++) {
+                damaged[i] = (int) places[random.nextInt(places.length)] + random.nextInt(4096);
+                put(pool, damaged[i], (byte) random.nextInt());
             }
-            Files.write(pool, damaged);
             PoolCheck result =
                     assertTimeoutPreemptively(
                             Duration.ofSeconds(20), () -> check(pool), "seed " + seed);
             assertNotNull(result);
+            for (int offset : damaged) {
+                put(pool, offset, sound[offset]);
+            }
         }
+        assertTrue(check(pool).isConsistent());
     }
 
     @Test
