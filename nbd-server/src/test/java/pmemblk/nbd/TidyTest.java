@@ -86,7 +86,8 @@ class TidyTest {
                     .resideOutsideOfPackage("pmemblk.nbd.cli")
                     .should()
                     .dependOnClassesThat()
-                    .resideInAnyPackage("pmemblk.nbd.cli", "picocli..", "ch.qos.logback..");
+                    .resideInAnyPackage(
+                            "pmemblk.nbd.cli", "picocli..", "me.tongfei..", "ch.qos.logback..");
 
     @ArchTest
     static final ArchRule NATIVE_CALLS_HAVE_ONE_HOME =

@@ -91,11 +91,12 @@ public final class BlockPool implements AutoCloseable {
         return opened(path, PoolFiles.open(path, options.readOnly()), options);
     }
 
-    private static BlockPool opened(Path path, PoolFiles files, PoolOptions options)
-            throws IOException {
+    /** Opens a pool whose files are locked; they are closed with it, and if that fails. */
+    static BlockPool opened(Path path, PoolFiles files, PoolOptions options) throws IOException {
         HeldTableFile held = null;
         try {
-            PoolDescriptor descriptor = readDescriptor(path, files.medium(), options.blockSize());
+            PoolDescriptor descriptor =
+                    PoolDescriptor.require(path, files.medium(), options.blockSize());
             int blockSize = descriptor.blockSize();
             held = HeldTableFile.open(path, files, options);
             BttSite site =
@@ -130,7 +131,45 @@ public final class BlockPool implements AutoCloseable {
      * @throws PoolException if the pool could not be checked: absent, in use, or of another size
      */
     public static PoolCheck check(Path path, int blockSize) throws IOException {
-        return PoolCheck.run(path, blockSize);
+        return check(path, PoolOptions.DEFAULT.withBlockSize(blockSize), Progress.NONE);
+    }
+
+    /**
+     * Checks a pool as {@link #check(Path, int)} does, and tells how it comes on.
+     *
+     * @param options the block size, and where a killed server may have left held writes
+     */
+    public static PoolCheck check(Path path, PoolOptions options, Progress progress)
+            throws IOException {
+        return PoolCheck.run(path, options, progress);
+    }
+
+    /**
+     * Checks a pool that is not open and puts right what is certain, nothing else; then checks it
+     * again. If it is consistent then, writes that a killed server held are taken over.
+     *
+     * @return what is still wrong, and what was repaired
+     * @throws PoolException if the pool could not be checked
+     */
+    public static PoolCheck repair(Path path, PoolOptions options, Progress progress)
+            throws IOException {
+        return PoolCheck.repair(path, options, progress);
+    }
+
+    /**
+     * Makes a pool that is not open larger, with all that its blocks hold. Whenever the process or
+     * the machine stops, the pool is there, as small as before or as large as it gets.
+     *
+     * <p>It is copied to a file beside it, which then takes its name; there has to be room for
+     * both. Blocks that read as zeroes take no copying.
+     *
+     * @param size bytes of the new file
+     * @param options where a killed server may have left held writes, which are taken over
+     * @throws GrowthRefusedException if the pool cannot grow to that size, or not in this way
+     */
+    public static void grow(Path path, long size, PoolOptions options, Progress progress)
+            throws IOException {
+        PoolGrowth.grow(path, size, options, progress);
     }
 
     /**
@@ -151,31 +190,6 @@ public final class BlockPool implements AutoCloseable {
         }
     }
 
-    static PoolDescriptor readDescriptor(Path path, Medium medium, int wantedBlockSize)
-            throws IOException {
-        if (medium.size() < TABLE_OFFSET + (16 << 20)) {
-            throw new CorruptPoolException(
-                    "%s has %d bytes, the smallest pool has %d; it was cut short"
-                            .formatted(path, medium.size(), MIN_POOL_SIZE));
-        }
-        try (Arena memory = Arena.ofConfined()) {
-            MemorySegment block = memory.allocate(PoolDescriptor.SIZE, Long.BYTES);
-            medium.read(PoolDescriptor.OFFSET, block);
-            PoolDescriptor descriptor = PoolDescriptor.read(block);
-            if (descriptor.blockSize() <= 0) {
-                throw new CorruptPoolException(
-                        "%s: its descriptor has block size %s, which no pool can have"
-                                .formatted(path, Integer.toUnsignedString(descriptor.blockSize())));
-            }
-            if (wantedBlockSize != 0 && wantedBlockSize != descriptor.blockSize()) {
-                throw new BlockSizeException(
-                        "%s has blocks of %d bytes, not %d; leave the block size out to take any"
-                                .formatted(path, descriptor.blockSize(), wantedBlockSize));
-            }
-            return descriptor;
-        }
-    }
-
     /** Bytes a block, as asked for when the pool was made. */
     public int blockSize() {
         return blockSize;
@@ -189,6 +203,10 @@ public final class BlockPool implements AutoCloseable {
     /** Bytes in all blocks. */
     public long byteSize() {
         return byteSize;
+    }
+
+    BlockTranslationTable table() {
+        return table;
     }
 
     public boolean isReadOnly() {

@@ -2,37 +2,63 @@ package pmemblk.pool;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
-import pmemblk.pool.btt.BttCheck;
-import pmemblk.pool.btt.BttSite;
-import pmemblk.pool.btt.CorruptBttException;
 
 /**
- * What a check of a pool found.
+ * What a check of a pool found, or a repair left.
  *
- * @param damage what is wrong and where, a sentence each; empty if the pool is consistent
+ * @param damage what is wrong, the first hundred things
+ * @param unlistedDamageCount how many more there are of their kind
+ * @param repaired what was wrong before the repair, and no longer is
+ * @param notes what is no damage and worth knowing, a sentence each
  */
-public record PoolCheck(List<String> damage) {
+public record PoolCheck(
+        List<Damage> damage, long unlistedDamageCount, List<Damage> repaired, List<String> notes) {
 
     public boolean isConsistent() {
         return damage.isEmpty();
     }
 
-    static PoolCheck run(Path path, int blockSize) throws IOException {
-        try {
-            PoolFiles files = PoolFiles.open(path, true);
-            try (var medium = files.medium()) {
-                PoolDescriptor descriptor = BlockPool.readDescriptor(path, medium, blockSize);
-                BttSite site =
-                        new BttSite(
-                                medium,
-                                BlockPool.TABLE_OFFSET,
-                                files.header().poolsetUuid(),
-                                descriptor.blockSize());
-                return new PoolCheck(BttCheck.run(site));
-            }
-        } catch (CorruptPoolException | CorruptBttException e) {
-            return new PoolCheck(List.of(String.valueOf(e.getMessage())));
+    static PoolCheck run(Path path, PoolOptions options, Progress progress) throws IOException {
+        try (PoolParts parts = PoolParts.open(path, true)) {
+            return CheckRun.of(parts, options, progress).result(List.of(), List.of());
+        } catch (CorruptPoolException e) {
+            return ofNoPool(path, e);
         }
+    }
+
+    static PoolCheck repair(Path path, PoolOptions options, Progress progress) throws IOException {
+        PoolParts parts;
+        try {
+            parts = PoolParts.open(path, false);
+        } catch (CorruptPoolException e) {
+            return ofNoPool(path, e);
+        }
+        boolean handedOver = false;
+        try {
+            CheckRun before = CheckRun.of(parts, options, progress);
+            List<Damage> repaired = before.repair();
+            CheckRun after = CheckRun.of(parts, options, Progress.NONE);
+            List<String> notes = new ArrayList<>(before.repairNotes());
+            if (after.isConsistent() && after.heldCount() > 0) {
+                handedOver = true;
+                BlockPool.opened(path, PoolFiles.of(parts, false), options).close();
+                notes.add(
+                        "%d writes that a killed server replied to were taken over"
+                                .formatted(after.heldCount()));
+                return new PoolCheck(List.of(), 0, repaired, List.copyOf(notes));
+            }
+            return after.result(repaired, notes);
+        } finally {
+            if (!handedOver) {
+                parts.close();
+            }
+        }
+    }
+
+    private static PoolCheck ofNoPool(Path path, CorruptPoolException e) {
+        Damage whole = Damage.ofWhole(path, String.valueOf(e.getMessage()));
+        return new PoolCheck(List.of(whole), 0, List.of(), List.of());
     }
 }

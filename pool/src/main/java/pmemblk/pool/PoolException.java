@@ -13,6 +13,7 @@ public sealed class PoolException extends IOException
                 BlockSizeException,
                 BlockErrorException,
                 CorruptPoolException,
+                GrowthRefusedException,
                 PoolChangedException,
                 PoolFailedException,
                 PoolFullException,

@@ -13,7 +13,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.btt.Fletcher64;
 import pmemblk.pool.btt.Guid;
@@ -91,6 +95,11 @@ record PoolHeader(
                     sequenceLayout(64, JAVA_BYTE).withName("sds"),
                     U64.withName("checksum"));
 
+    /** The fields that hold the uuid of the file in the header of a single one. */
+    private static final String[] UUID_COPIES = {
+        "uuid", "prev_part_uuid", "next_part_uuid", "prev_repl_uuid", "next_repl_uuid"
+    };
+
     private static final long CHECKSUM_OFFSET = offset("checksum");
 
     /** Where the sum over a header with {@link #CKSUM_2K} ends. */
@@ -137,11 +146,16 @@ record PoolHeader(
         Guid.write(block, offset("prev_repl_uuid"), previousReplica);
         Guid.write(block, offset("next_repl_uuid"), nextReplica);
         block.set(U64, offset("crtime"), seconds);
+        writeArch(block);
+        block.set(U64, CHECKSUM_OFFSET, checksum(block));
+    }
+
+    private static void writeArch(MemorySegment block) {
         block.set(U64, offset("alignment_desc"), ALIGNMENTS);
         block.set(JAVA_BYTE, offset("machine_class"), CLASS_64);
         block.set(JAVA_BYTE, offset("data"), LITTLE);
+        block.asSlice(offset("reserved"), 4).fill((byte) 0);
         block.set(U16, offset("machine"), machine());
-        block.set(U64, CHECKSUM_OFFSET, checksum(block));
     }
 
     /** Whether the pool may only be read, for want of knowing what its features mean. */
@@ -150,53 +164,89 @@ record PoolHeader(
     }
 
     /**
-     * Why a header does not belong to a pool that can be opened here, or null if it does. Links are
-     * checked by {@link PoolFiles}.
+     * Why a header cannot be used.
+     *
+     * @param field of {@link #LAYOUT}, which shows it
+     * @param text all that in words, with what to do
      */
-    static @Nullable String problem(MemorySegment block) {
+    record Problem(String field, String expected, String found, String text) {}
+
+    /**
+     * Why a header does not belong to a pool that can be opened here, or null if it does. Links are
+     * checked by {@link PoolParts}.
+     */
+    static @Nullable Problem problem(MemorySegment block) {
         if (block.asSlice(0, SIGNATURE.length).mismatch(MemorySegment.ofArray(SIGNATURE)) >= 0) {
-            return block.mismatch(MemorySegment.ofArray(new byte[SIZE])) < 0
-                    ? "its header is all zeroes: no pool was ever made here, or its making was"
-                            + " interrupted; remove the file and create the pool anew"
-                    : "it does not begin with the signature PMEMBLK: it is not a pmemblk pool";
+            return signatureProblem(block);
         }
         int major = block.get(U32, offset("major"));
         if (major != MAJOR) {
-            return "its format has major version %d, expected %d".formatted(major, MAJOR);
+            return new Problem(
+                    "major",
+                    Integer.toString(MAJOR),
+                    Integer.toString(major),
+                    "its format has major version %d, expected %d".formatted(major, MAJOR));
         }
         int unknown = block.get(U32, offset("incompat")) & ~(SINGLEHDR | CKSUM_2K | SDS);
         if (unknown != 0) {
-            return "it uses features %#x that are not known here; open it with the version of PMDK"
-                            .formatted(unknown)
-                    + " that made it";
+            return new Problem(
+                    "incompat",
+                    "known features",
+                    "%#x".formatted(unknown),
+                    "it uses features %#x that are not known here; open it with the version of PMDK"
+                                    .formatted(unknown)
+                            + " that made it");
         }
         long stored = block.get(U64, CHECKSUM_OFFSET);
-        if (stored != checksum(block)) {
-            return "its header has checksum %#x, and its fields sum to %#x; try pmempool check"
-                            .formatted(stored, checksum(block))
-                    + " --repair on a copy";
+        long sum = checksum(block);
+        if (stored != sum) {
+            return new Problem(
+                    "checksum",
+                    "%#x".formatted(sum),
+                    "%#x".formatted(stored),
+                    "its header has checksum %#x, and its fields sum to %#x; see what check --repair"
+                                    .formatted(stored, sum)
+                            + " can do, or put a copy in its place");
         }
         return archProblem(block);
     }
 
-    private static @Nullable String archProblem(MemorySegment block) {
+    private static Problem signatureProblem(MemorySegment block) {
+        boolean zeroes = block.mismatch(MemorySegment.ofArray(new byte[SIZE])) < 0;
+        return new Problem(
+                "signature",
+                "PMEMBLK",
+                zeroes ? "zeroes" : "other bytes",
+                zeroes
+                        ? "its header is all zeroes: no pool was ever made here, or its making was"
+                                + " interrupted; remove the file and create the pool anew"
+                        : "it does not begin with the signature PMEMBLK: it is not a pmemblk pool");
+    }
+
+    private static @Nullable Problem archProblem(MemorySegment block) {
         boolean ours =
                 block.get(U64, offset("alignment_desc")) == ALIGNMENTS
                         && block.get(JAVA_BYTE, offset("machine_class")) == CLASS_64
                         && block.get(JAVA_BYTE, offset("data")) == LITTLE
                         && block.asSlice(offset("reserved"), 4).mismatch(zeroes(4)) < 0
                         && block.get(U16, offset("machine")) == machine();
-        return ours
-                ? null
-                : "it was made on machine type %d, this is %d; open it on such a machine"
-                        .formatted(block.get(U16, offset("machine")), machine());
+        if (ours) {
+            return null;
+        }
+        int found = Short.toUnsignedInt(block.get(U16, offset("machine")));
+        return new Problem(
+                "machine",
+                Integer.toString(machine()),
+                Integer.toString(found),
+                "it was made on machine type %d, this is %d; open it on such a machine"
+                        .formatted(found, machine()));
     }
 
     /**
      * Why the shutdown state forbids opening, or null. Only devices that count unsafe shutdowns
      * have one other than (0, 0), and if it is dirty they may have lost stores.
      */
-    static @Nullable String shutdownProblem(MemorySegment block) {
+    static @Nullable Problem shutdownProblem(MemorySegment block) {
         if ((block.get(U32, offset("incompat")) & SDS) == 0) {
             return null;
         }
@@ -205,9 +255,45 @@ record PoolHeader(
         boolean sameDevice = state.get(U64, 0) == 0 && state.get(U64, 8) == 0;
         boolean dirty = state.get(JAVA_BYTE, 16) != 0;
         return sealed && dirty && !sameDevice
-                ? "its shutdown state is dirty: it was open on a device that lost power, or was"
-                        + " moved from one while open; check it with pmempool on that machine"
+                ? new Problem(
+                        "sds",
+                        "a clean shutdown state",
+                        "a dirty one of another device",
+                        "its shutdown state is dirty: it was open on a device that lost power, or"
+                                + " was moved from one while open; check it with pmempool on that"
+                                + " machine")
                 : null;
+    }
+
+    /**
+     * The header of a single file as it was before some bytes of it changed, or null if that is not
+     * certain. All that the format fixes, or that is there more than once, is put right; certain
+     * the result is only if it sums to the checksum that the block carries.
+     *
+     * @param poolsetUuid as the info blocks have it; null if there are none
+     */
+    static @Nullable MemorySegment restored(MemorySegment block, @Nullable UUID poolsetUuid) {
+        MemorySegment restored = MemorySegment.ofArray(new long[SIZE / Long.BYTES]).copyFrom(block);
+        restored.asSlice(0, SIGNATURE.length).copyFrom(MemorySegment.ofArray(SIGNATURE));
+        restored.set(U32, offset("major"), MAJOR);
+        if (poolsetUuid != null) {
+            Guid.write(restored, offset("poolset_uuid"), poolsetUuid);
+        }
+        UUID uuid = mostFrequentUuid(block);
+        for (String copy : UUID_COPIES) {
+            Guid.write(restored, offset(copy), uuid);
+        }
+        writeArch(restored);
+        restored.asSlice(offset("unused"), SHORT_SUM_END - offset("unused")).fill((byte) 0);
+        boolean certain = problem(restored) == null && shutdownProblem(restored) == null;
+        return certain ? restored : null;
+    }
+
+    private static UUID mostFrequentUuid(MemorySegment block) {
+        List<UUID> copies =
+                Stream.of(UUID_COPIES).map(field -> Guid.read(block, offset(field))).toList();
+        return Collections.max(
+                copies, Comparator.comparingInt(uuid -> Collections.frequency(copies, uuid)));
     }
 
     private static long checksum(MemorySegment block) {

@@ -81,8 +81,8 @@ final class PoolMaker {
         }
     }
 
-    private static void requirePoolSize(Path path, long size, int blockSize)
-            throws PoolTooSmallException {
+    /** Sees that a file of that size can hold a pool of such blocks. */
+    static void requirePoolSize(Path path, long size, int blockSize) throws PoolTooSmallException {
         if (size / PAGE * PAGE < BlockPool.MIN_POOL_SIZE) {
             throw new PoolTooSmallException(
                     "%s: a pool of %d bytes is too small; the smallest has %d (16 MiB and 8 KiB)"
@@ -113,6 +113,19 @@ final class PoolMaker {
     private static PoolHeader write(Medium medium, int blockSize, boolean zeroed)
             throws IOException {
         PoolHeader header = PoolHeader.ofSingleFile(UUID.randomUUID(), UUID.randomUUID());
+        writeTable(medium, header, blockSize, zeroed);
+        writeHeader(medium, header);
+        return header;
+    }
+
+    /**
+     * Writes all that makes an empty pool but the header.
+     *
+     * @param zeroed whether the bytes of the medium are known to be zero
+     * @return where the table lies
+     */
+    static BttSite writeTable(Medium medium, PoolHeader header, int blockSize, boolean zeroed)
+            throws IOException {
         BttSite site = new BttSite(medium, BlockPool.TABLE_OFFSET, header.poolsetUuid(), blockSize);
         BlockTranslationTable.format(site, zeroed);
         try (Arena memory = Arena.ofConfined()) {
@@ -120,11 +133,18 @@ final class PoolMaker {
             new PoolDescriptor(blockSize, zeroed).write(block);
             medium.write(PoolDescriptor.OFFSET, block);
             medium.persist(PoolDescriptor.OFFSET, PAGE);
+        }
+        return site;
+    }
+
+    /** Makes a pool of all that was written before, which is durable. */
+    static void writeHeader(Medium medium, PoolHeader header) throws IOException {
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment block = memory.allocate(PAGE, Long.BYTES);
             header.write(block, Instant.now().getEpochSecond());
             medium.write(0, block);
             medium.persist(0, PAGE);
         }
-        return header;
     }
 
     /** Closes a file of which no pool was made, and removes it if it was made for that. */

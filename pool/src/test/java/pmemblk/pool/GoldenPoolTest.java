@@ -183,9 +183,9 @@ class GoldenPoolTest {
     }
 
     private static void assertFalseConsistent(Path path) throws IOException {
-        List<String> damage = BlockPool.check(path, 0).damage();
+        List<Damage> damage = BlockPool.check(path, 0).damage();
         assertEquals(1, damage.size(), damage.toString());
-        assertTrue(damage.getFirst().contains("the first info block is damaged"));
+        assertEquals("primary info block", damage.getFirst().place());
     }
 
     @Test
@@ -201,7 +201,7 @@ class GoldenPoolTest {
                         CorruptPoolException.class,
                         () -> BlockPool.open(path, PoolOptions.DEFAULT));
 
-        assertTrue(String.valueOf(e.getMessage()).contains("both info blocks are damaged"));
+        assertTrue(String.valueOf(e.getMessage()).contains("found both damaged"));
         assertArrayEquals(bytes, Files.readAllBytes(path));
     }
 

@@ -2,7 +2,6 @@ package pmemblk.nbd.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -12,14 +11,19 @@ import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.Durability;
-import pmemblk.pool.PoolCheck;
 import pmemblk.pool.PoolOptions;
 
 /** The command {@code pmemblk-nbd}: what all of its subcommands share, and the shorter of them. */
 @Command(
         name = "pmemblk-nbd",
         description = "Serves pmemblk pools over NBD: disks whose block writes never tear.",
-        subcommands = {ServeCommand.class, BlockCommand.class, TlsInitCommand.class},
+        subcommands = {
+            ServeCommand.class,
+            CheckCommand.class,
+            GrowCommand.class,
+            BlockCommand.class,
+            TlsInitCommand.class
+        },
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         scope = ScopeType.INHERIT,
@@ -42,8 +46,6 @@ public final class Main {
 
     /** A filesystem's usual block, and a page of memory. */
     static final String DEFAULT_BLOCK_SIZE = "4096";
-
-    private static final int ANY_BLOCK_SIZE = 0;
 
     @Option(
             names = "--verbose",
@@ -115,34 +117,6 @@ public final class Main {
         return CommandLine.ExitCode.OK;
     }
 
-    @Command(
-            description = "Checks that a pool's metadata agree: each block owned exactly once.",
-            footer = "  pmemblk-nbd check disk.pool")
-    int check(
-            @Option(
-                            names = "--block-size",
-                            paramLabel = "N",
-                            converter = ByteSize.BlockSizeConverter.class,
-                            description = "The block size that the pool must have.")
-                    @Nullable Integer blockSize,
-            @Parameters(paramLabel = "POOL", description = "A pool that is not in use.") Path pool)
-            throws IOException {
-        PoolCheck result = BlockPool.check(pool, blockSize == null ? ANY_BLOCK_SIZE : blockSize);
-        if (result.isConsistent()) {
-            System.out.println(pool + ": consistent");
-            return CommandLine.ExitCode.OK;
-        }
-        result.damage().forEach(System.out::println);
-        complain(
-                "pmemblk-nbd check",
-                pool
-                        + " is damaged in "
-                        + result.damage().size()
-                        + " places, listed on standard"
-                        + " output; keep a copy, then restore a backup or try pmempool check -r");
-        return NO;
-    }
-
     private int execute(ParseResult parsed) {
         if (verbose) {
             LogConfiguration.showDetails();
@@ -166,7 +140,7 @@ public final class Main {
     }
 
     /** One line on standard error, whatever the message holds. */
-    private static void complain(String command, String message) {
+    static void complain(String command, String message) {
         System.err.println(command + ": " + message.strip().replaceAll("\\s*\\R\\s*", " "));
     }
 }

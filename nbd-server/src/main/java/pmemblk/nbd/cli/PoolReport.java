@@ -2,7 +2,6 @@ package pmemblk.nbd.cli;
 
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
-import java.util.StringJoiner;
 import pmemblk.pool.PoolInfo;
 
 /** What {@code info} prints. */
@@ -54,29 +53,7 @@ record PoolReport(PoolInfo info) {
         members.put("medium", info.medium());
         members.put("afterKill", info.afterKill());
         members.put("afterPowerCut", info.afterPowerCut());
-        StringJoiner object = new StringJoiner(",\n  ", "{\n  ", "\n}\n");
-        members.forEach((name, value) -> object.add(quote(name) + ": " + jsonValue(value)));
-        return object.toString();
-    }
-
-    private static String jsonValue(Object value) {
-        return value instanceof Number ? value.toString() : quote(value.toString());
-    }
-
-    // One flat object of numbers and strings: a JSON library would add more than these lines.
-    private static String quote(String text) {
-        StringBuilder quoted = new StringBuilder("\"");
-        for (int i = 0; i < text.length(); i++) {
-            char c = text.charAt(i);
-            if (c == '"' || c == '\\') {
-                quoted.append('\\').append(c);
-            } else if (c < ' ' || Character.isSurrogate(c)) {
-                quoted.append(String.format("\\u%04x", (int) c));
-            } else {
-                quoted.append(c);
-            }
-        }
-        return quoted.append('"').toString();
+        return Json.text(members);
     }
 
     private static String shellWord(String text) {

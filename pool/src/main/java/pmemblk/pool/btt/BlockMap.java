@@ -137,7 +137,8 @@ final class BlockMap {
         return premapLba / LINE % InfoBlock.NFREE;
     }
 
-    private long entryOffset(int premapLba) {
+    /** Where an entry lies on the medium, in bytes. */
+    long entryOffset(int premapLba) {
         assert premapLba >= 0 && premapLba < count : premapLba;
         return offset + (long) premapLba * MapEntry.SIZE;
     }

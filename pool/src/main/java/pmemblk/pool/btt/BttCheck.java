@@ -2,8 +2,10 @@ package pmemblk.pool.btt;
 
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.List;
+import java.util.UUID;
+import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
 /**
@@ -13,99 +15,119 @@ import pmemblk.pool.media.Medium;
  * <p>Runs on a medium that keeps stores to itself, and so sees the table as recovery will leave it.
  */
 public final class BttCheck {
-    /** Enough to see the pattern; a table that lost its map would fill the screen. */
-    private static final int MAX_REPORTED = 20;
+    private final BttSite site;
+    private final InfoBlocks.Found found;
+    private final Flaws flaws = new Flaws();
+    private final List<String> notes = new ArrayList<>();
+    private final List<Patch> unfinished = new ArrayList<>();
 
-    private final Medium medium;
-    private final List<String> damage = new ArrayList<>();
-    private int unreported;
-
-    private BttCheck(Medium medium) {
-        this.medium = medium;
+    private BttCheck(BttSite site, InfoBlocks.Found found) {
+        this.site = site;
+        this.found = found;
     }
 
     /**
-     * Says what is wrong, a sentence each; nothing if the table is consistent.
+     * What was found.
      *
-     * @throws CorruptBttException if so much is wrong that the table cannot be opened
+     * @param flaws the first of them, in the order of info blocks and arenas
+     * @param unlistedFlawCount how many more there are
+     * @param notes what is no damage and worth knowing, a sentence each
+     * @param unfinished the map entries that recovery will store
+     * @param heldCount how many writes a killed process left behind
      */
-    public static List<String> run(BttSite site) throws IOException {
-        BttCheck check = new BttCheck(site.medium());
-        InfoBlocks.Found found = InfoBlocks.find(site, false);
-        found.damage().forEach(check::report);
+    public record Result(
+            List<Flaw> flaws,
+            long unlistedFlawCount,
+            List<String> notes,
+            List<Patch> unfinished,
+            int heldCount) {}
+
+    /** Says what is wrong with a table, a sentence each; nothing if it is consistent. */
+    static List<String> run(BttSite site) throws IOException {
+        return of(site).finish(null, byteCount -> {}).flaws().stream().map(Flaw::text).toList();
+    }
+
+    /** Begins a check: reads the info blocks. */
+    public static BttCheck of(BttSite site) throws IOException {
+        return new BttCheck(site, InfoBlocks.find(site, false));
+    }
+
+    /** What a sealed info block of a table's first arena says of the pool. */
+    public record Claim(UUID parentUuid, int blockSize) {}
+
+    /** What the first arena says of its pool, or null if it has no sealed info block. */
+    public static @Nullable Claim claim(Medium medium, long base) throws IOException {
+        InfoBlock first = InfoBlocks.sealedFirst(medium, base);
+        return first == null ? null : new Claim(first.parentUuid(), first.externalLbaSize());
+    }
+
+    /** Whether each arena has an info block that can be used. */
+    public boolean hasInfoBlocks() {
+        return found.usable();
+    }
+
+    /** The bytes of all maps, which is what a check takes its time for. */
+    public long mapSize() {
+        return found.infos().stream()
+                .mapToLong(info -> (long) info.externalNlba() * MapEntry.SIZE)
+                .sum();
+    }
+
+    /**
+     * Checks all the rest; called once.
+     *
+     * @param held the writes that a killed process left behind; null if there are none
+     * @param advanced told how many bytes of the maps have been read, by several threads
+     */
+    public Result finish(@Nullable HeldTable held, LongConsumer advanced) throws IOException {
+        found.flaws().forEach(flaws::add);
         int laneCount =
                 found.infos().stream()
                         .mapToInt(InfoBlock::nfree)
                         .reduce(InfoBlock.NFREE, Math::min);
+        List<HeldTable.Entry> heldWrites = heldWrites(held, laneCount);
         long base = site.base();
+        long firstBlock = 0;
         for (int i = 0; i < found.infos().size(); i++) {
             InfoBlock info = found.infos().get(i);
-            check.checkArena("arena " + i, base, info, laneCount);
-            base += info.nextOffset();
-        }
-        if (check.unreported > 0) {
-            check.damage.add("and " + check.unreported + " more of the kind");
-        }
-        return check.damage;
-    }
-
-    private void checkArena(String name, long base, InfoBlock info, int laneCount)
-            throws IOException {
-        BlockMap map = new BlockMap(medium, base + info.mapOffset(), info.externalNlba());
-        long flogOffset = base + info.flogOffset();
-        Flog.recover(medium, flogOffset, laneCount, map, info.internalNlba());
-        BitSet owned = new BitSet(info.internalNlba());
-        checkFlog(name, flogOffset, info, laneCount, owned);
-        checkMap(name, info, map, owned);
-        int postmapLba = owned.nextClearBit(0);
-        while (postmapLba < info.internalNlba()) {
-            report("%s: block %d has no owner".formatted(name, postmapLba));
-            postmapLba = owned.nextClearBit(postmapLba + 1);
-        }
-    }
-
-    private void checkFlog(
-            String name, long flogOffset, InfoBlock info, int laneCount, BitSet owned)
-            throws IOException {
-        for (int lane = 0; lane < laneCount; lane++) {
-            Flog.Slot slot = Flog.readPair(medium, flogOffset, lane).currentSlot();
-            if (slot == null) {
-                report("%s: flog of lane %d has no current slot".formatted(name, lane));
-            } else {
-                int postmapLba = MapEntry.postmapLba(slot.oldMap());
-                own(name, "flog of lane", lane, postmapLba, info, owned);
+            ArenaCheck arena =
+                    new ArenaCheck(site.medium(), i, base, info, firstBlock, laneCount, flaws);
+            arena.run(advanced);
+            note(i, info, arena);
+            for (HeldTable.Entry write : heldWrites) {
+                if (write.arena() == i) {
+                    arena.checkHeld(write);
+                }
             }
+            base += info.nextOffset();
+            firstBlock += info.externalNlba();
         }
+        if (!found.usable()) {
+            notes.add("what lies behind arena " + found.infos().size() + " was not checked");
+        }
+        return new Result(
+                flaws.listed(), flaws.unlistedCount(), notes, unfinished, heldWrites.size());
     }
 
-    private void checkMap(String name, InfoBlock info, BlockMap map, BitSet owned)
+    private List<HeldTable.Entry> heldWrites(@Nullable HeldTable held, int laneCount)
             throws IOException {
-        for (int lba = 0; lba < info.externalNlba(); lba++) {
-            int postmapLba = MapEntry.postmapLba(MapEntry.explicit(map.get(lba), lba));
-            own(name, "map entry", lba, postmapLba, info, owned);
+        if (held == null || held.isInvalid()) {
+            if (held != null) {
+                notes.add(
+                        "a sync failed under the last server: what it replied to after the last"
+                                + " flush that succeeded is lost");
+            }
+            return List.of();
         }
+        return held.latest(laneCount);
     }
 
-    private void own(
-            String name, String owner, int index, int postmapLba, InfoBlock info, BitSet owned) {
-        if (postmapLba >= info.internalNlba()) {
-            report(
-                    "%s: %s %d names block %d, there are %d"
-                            .formatted(name, owner, index, postmapLba, info.internalNlba()));
-        } else if (owned.get(postmapLba)) {
-            report(
-                    "%s: %s %d names block %d, which has another owner"
-                            .formatted(name, owner, index, postmapLba));
-        } else {
-            owned.set(postmapLba);
+    private void note(int index, InfoBlock info, ArenaCheck arena) {
+        if (info.error()) {
+            notes.add(
+                    "arena %d takes no changes, only reads: its error flag is set"
+                            .formatted(index));
         }
-    }
-
-    private void report(String problem) {
-        if (damage.size() < MAX_REPORTED) {
-            damage.add(problem);
-        } else {
-            unreported++;
-        }
+        unfinished.addAll(arena.unfinished());
     }
 }

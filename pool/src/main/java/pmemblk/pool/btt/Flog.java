@@ -124,14 +124,17 @@ final class Flog {
         lane.currentSlot = pair.current;
         lane.seq = slot.seq;
         lane.freeBlock = MapEntry.postmapLba(slot.oldMap);
-        if (slot.isSwap()) {
-            // Whole words are compared: the entry with its state is what the log has.
-            int entry = MapEntry.explicit(map.get(slot.lba), slot.lba);
-            if (entry != slot.newMap && entry == slot.oldMap) {
-                map.set(slot.lba, slot.newMap);
-                map.persist(slot.lba, 1);
-            }
+        if (isUnfinished(slot, map)) {
+            map.set(slot.lba, slot.newMap);
+            map.persist(slot.lba, 1);
         }
+    }
+
+    /** Whether a current slot records a write that the map does not show. */
+    static boolean isUnfinished(Slot slot, BlockMap map) throws IOException {
+        // Whole words are compared: the entry with its state is what the log has.
+        int entry = MapEntry.explicit(map.get(slot.lba), slot.lba);
+        return slot.isSwap() && entry == slot.oldMap;
     }
 
     private static int current(int firstSeq, int secondSeq) {

@@ -81,20 +81,31 @@ record InfoBlock(
     }
 
     /**
-     * Reads a block that is sealed and belongs to this parent, else null; {@link #problem} says
-     * whether what it describes can be an arena.
+     * What keeps a block from being an info block that is sealed and belongs to this parent, in a
+     * few words, or null if nothing does; {@link #problem} says whether it can describe an arena.
+     *
+     * @param parent null takes any
      */
-    static @Nullable InfoBlock read(MemorySegment block, UUID parentUuid) {
-        boolean signed = block.asSlice(0, SIGNATURE.length).mismatch(signature()) < 0;
-        if (!signed
-                || block.get(U16, offset("major")) == 0
-                || block.get(U64, CHECKSUM_OFFSET) != checksum(block)
-                || !Guid.read(block, PARENT_UUID_OFFSET).equals(parentUuid)) {
-            return null;
+    static @Nullable String fault(MemorySegment block, @Nullable UUID parent) {
+        if (block.asSlice(0, SIGNATURE.length).mismatch(signature()) >= 0) {
+            return "no signature BTT_ARENA_INFO";
         }
+        if (block.get(U16, offset("major")) == 0) {
+            return "major version 0";
+        }
+        long stored = block.get(U64, CHECKSUM_OFFSET);
+        if (stored != checksum(block)) {
+            return "checksum %#x, and fields that sum to %#x".formatted(stored, checksum(block));
+        }
+        UUID found = Guid.read(block, PARENT_UUID_OFFSET);
+        return parent == null || parent.equals(found) ? null : "one of pool " + found;
+    }
+
+    /** Reads a block without {@link #fault}. */
+    static InfoBlock read(MemorySegment block) {
         return new InfoBlock(
                 Guid.read(block, UUID_OFFSET),
-                parentUuid,
+                Guid.read(block, PARENT_UUID_OFFSET),
                 (block.get(U32, offset("flags")) & FLAG_ERROR) != 0,
                 block.get(U32, offset("external_lbasize")),
                 block.get(U32, offset("external_nlba")),

@@ -6,9 +6,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import pmemblk.pool.media.Medium;
 
 /**
  * Finds the info blocks of a table, and tells a table that was never laid out from a damaged one.
@@ -20,28 +22,41 @@ import org.slf4j.LoggerFactory;
 final class InfoBlocks {
     private static final Logger LOG = LoggerFactory.getLogger(InfoBlocks.class);
 
+    private static final String PRIMARY = "primary info block";
+    private static final String BACKUP = "backup info block";
+
     private final BttSite site;
     private final boolean restore;
 
-    /** Damage that the backups make up for, in words. */
-    private final List<String> mended = new ArrayList<>();
+    private final List<Flaw> flaws = new ArrayList<>();
+    private boolean usable = true;
 
     private InfoBlocks(BttSite site, boolean restore) {
         this.site = site;
         this.restore = restore;
     }
 
-    /** The info blocks of a table and what was found wrong with their copies. */
-    record Found(List<InfoBlock> infos, List<String> damage) {}
+    /**
+     * The info blocks of a table and what is wrong with them.
+     *
+     * @param infos of the first arenas; of all of them if {@code usable}
+     * @param usable whether each arena has one that can be used, be it the backup; if not, the last
+     *     flaw says why
+     */
+    record Found(List<InfoBlock> infos, List<Flaw> flaws, boolean usable) {}
 
     /**
      * Reads the info block of each arena; none if the table was never laid out.
      *
      * @param restore whether a damaged first block is overwritten with its backup
+     * @throws CorruptBttException if there is an arena without one that can be used
      */
     static List<InfoBlock> read(BttSite site, boolean restore) throws IOException {
         Found found = find(site, restore);
-        found.damage.forEach(damage -> LOG.warn("{}", damage));
+        if (!found.usable) {
+            throw new CorruptBttException(found.flaws.getLast().text());
+        }
+        found.flaws.forEach(flaw -> LOG.warn("{}; the other copy is used", flaw.text()));
         return found.infos;
     }
 
@@ -51,26 +66,34 @@ final class InfoBlocks {
         try (Arena memory = Arena.ofConfined()) {
             infos = blocks.walk(memory);
         }
-        return new Found(infos, blocks.mended);
+        return new Found(infos, blocks.flaws, blocks.usable);
+    }
+
+    /** A sealed info block of the first arena, whoever its parent is, or null. */
+    static @Nullable InfoBlock sealedFirst(Medium medium, long base) throws IOException {
+        InfoBlocks blocks = new InfoBlocks(new BttSite(medium, base, new UUID(0, 0), 1), false);
+        try (Arena memory = Arena.ofConfined()) {
+            for (long offset : new long[] {0, blocks.backupOffset(0)}) {
+                MemorySegment block = blocks.load(memory, offset);
+                if (InfoBlock.fault(block, null) == null) {
+                    return InfoBlock.read(block);
+                }
+            }
+            return null;
+        }
     }
 
     private List<InfoBlock> walk(Arena memory) throws IOException {
         List<InfoBlock> infos = new ArrayList<>();
+        if (isUntouched(memory)) {
+            return infos;
+        }
         long offset = 0;
         while (site.rawSize() - offset >= Geometry.MIN_ARENA_SIZE) {
-            long space = site.rawSize() - offset;
-            MemorySegment first = load(memory, offset);
-            MemorySegment backup = load(memory, backupOffset(offset));
-            InfoBlock info = choose(infos.size(), offset, first, backup);
+            InfoBlock info = choose(infos.size(), offset, memory);
             if (info == null) {
-                if (infos.isEmpty() && isUntouched(memory)) {
-                    return List.of();
-                }
-                throw corrupt(infos.size(), offset, "both info blocks are damaged");
-            }
-            String problem = info.problem(site.blockSize(), space);
-            if (problem != null) {
-                throw corrupt(infos.size(), offset, problem);
+                usable = false;
+                break;
             }
             infos.add(info);
             if (info.nextOffset() == 0) {
@@ -81,25 +104,55 @@ final class InfoBlocks {
         return infos;
     }
 
-    private @Nullable InfoBlock choose(
-            int arena, long offset, MemorySegment first, MemorySegment backup) throws IOException {
-        InfoBlock info = InfoBlock.read(first, site.parentUuid());
-        InfoBlock fromBackup = InfoBlock.read(backup, site.parentUuid());
-        if (info != null) {
-            if (!info.equals(fromBackup)) {
-                mended.add(describe(arena, offset, "the backup info block is damaged"));
-            }
-            return info;
+    /** The copy that can be used, or null if neither can. */
+    private @Nullable InfoBlock choose(int arena, long offset, Arena memory) throws IOException {
+        MemorySegment first = load(memory, offset);
+        MemorySegment backup = load(memory, backupOffset(offset));
+        String firstFault = InfoBlock.fault(first, site.parentUuid());
+        String backupFault = InfoBlock.fault(backup, site.parentUuid());
+        if (firstFault != null && backupFault != null) {
+            report(arena, PRIMARY, offset, "one that is sound, or a sound backup", "both damaged");
+            return null;
         }
-        if (fromBackup != null) {
-            String outcome = restore ? "restored from its backup" : "its backup is used";
-            mended.add(describe(arena, offset, "the first info block is damaged; " + outcome));
+        InfoBlock info = InfoBlock.read(firstFault == null ? first : backup);
+        String problem = info.problem(site.blockSize(), site.rawSize() - offset);
+        if (problem != null) {
+            report(arena, "info block", offset, "numbers that fit the pool", problem);
+        } else if (firstFault != null) {
+            Patch patch = copy(backup, offset);
+            flaws.add(flaw(arena, PRIMARY, offset, "one like its backup", firstFault, patch));
             if (restore) {
-                site.medium().write(site.base() + offset, backup);
-                site.medium().persist(site.base() + offset, InfoBlock.SIZE);
+                patch.apply(site.medium());
             }
+        } else {
+            checkBackup(arena, offset, info, first, backup, backupFault);
         }
-        return fromBackup;
+        return problem == null ? info : null;
+    }
+
+    private void checkBackup(
+            int arena,
+            long offset,
+            InfoBlock info,
+            MemorySegment first,
+            MemorySegment backup,
+            @Nullable String fault) {
+        long place = backupOffset(offset);
+        if (offset + info.infoOffset() != place) {
+            long elsewhere = site.base() + offset + info.infoOffset();
+            report(
+                    arena,
+                    BACKUP,
+                    place,
+                    "one at %#x, as the primary says".formatted(elsewhere),
+                    "the end of the arena here: the file was cut or lengthened");
+        } else if (fault != null) {
+            Patch patch = copy(first, place);
+            flaws.add(flaw(arena, BACKUP, place, "one like the primary", fault, patch));
+        } else if (!info.equals(InfoBlock.read(backup))) {
+            // Both are sealed: nothing says which of them is the later one.
+            report(arena, BACKUP, place, "one like the primary", "another that is sound, too");
+        }
     }
 
     /** Whether there are zeroes wherever a layout would put an info block. */
@@ -135,11 +188,22 @@ final class InfoBlocks {
         return block;
     }
 
-    private CorruptBttException corrupt(int arena, long offset, String problem) {
-        return new CorruptBttException(describe(arena, offset, problem));
+    private void report(int arena, String place, long offset, String expected, String found) {
+        flaws.add(flaw(arena, place, offset, expected, found, null));
     }
 
-    private String describe(int arena, long offset, String problem) {
-        return "arena %d at offset %#x: %s".formatted(arena, site.base() + offset, problem);
+    private Flaw flaw(
+            int arena,
+            String place,
+            long offset,
+            String expected,
+            String found,
+            @Nullable Patch patch) {
+        return Flaw.ofArena(place, arena, site.base() + offset, expected, found, patch);
+    }
+
+    private Patch copy(MemorySegment block, long offset) {
+        MemorySegment copy = MemorySegment.ofArray(new long[(int) InfoBlock.SIZE / Long.BYTES]);
+        return new Patch(site.base() + offset, copy.copyFrom(block));
     }
 }

@@ -29,6 +29,7 @@ final class Linux {
     static final int O_RDWR = 2;
     static final int O_CREAT = 0100;
     static final int O_EXCL = 0200;
+    static final int O_NONBLOCK = 04000;
     static final int O_CLOEXEC = 02000000;
 
     private static final int LOCK_EX_NB = 2 | 4;
@@ -71,6 +72,8 @@ final class Linux {
             call("posix_fallocate", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle POSIX_FADVISE =
             call("posix_fadvise", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
+    private static final MethodHandle FTRUNCATE =
+            call("ftruncate", -1, JAVA_INT, JAVA_INT, JAVA_LONG);
     private static final MethodHandle PREAD =
             call("pread", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle PREADV2 =
@@ -172,6 +175,21 @@ final class Linux {
                     (int) POSIX_FADVISE.invokeExact(state, fd, offset, length, POSIX_FADV_DONTNEED);
             if (errno != 0) {
                 throw failure(errno, path);
+            }
+        } catch (Throwable failure) {
+            throw rethrown(failure);
+        }
+    }
+
+    /** Gives the file {@code length} bytes; those that it had not are zero and without a place. */
+    static void setSize(int fd, long length, Path path) throws IOException {
+        try {
+            while (true) {
+                MemorySegment state = CALL_STATE_OF_THREAD.get();
+                if ((int) FTRUNCATE.invokeExact(state, fd, length) == 0) {
+                    return;
+                }
+                throwUnlessInterrupted(errno(state), path);
             }
         } catch (Throwable failure) {
             throw rethrown(failure);

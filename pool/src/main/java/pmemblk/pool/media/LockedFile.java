@@ -50,12 +50,18 @@ public final class LockedFile implements AutoCloseable {
     /**
      * Opens and locks a regular file that exists.
      *
-     * @throws HeldException if it is locked
+     * @throws HeldException if it is locked, or was replaced by another file before it was
      */
     public static LockedFile open(Path path, boolean readOnly) throws IOException {
-        int fd = Linux.open(path, readOnly ? Linux.O_RDONLY : Linux.O_RDWR, 0);
+        // Opening a pipe would wait for somebody at its other end.
+        int access = Linux.O_NONBLOCK | (readOnly ? Linux.O_RDONLY : Linux.O_RDWR);
+        int fd = Linux.open(path, access, 0);
         try {
-            return locked(path, fd, readOnly);
+            LockedFile file = locked(path, fd, readOnly);
+            if (!Files.isSameFile(path, file.descriptor())) {
+                throw new HeldException(path);
+            }
+            return file;
         } catch (IOException | RuntimeException e) {
             closeAfter(e, fd, path);
             throw e;
@@ -69,9 +75,23 @@ public final class LockedFile implements AutoCloseable {
      * @throws java.nio.file.FileAlreadyExistsException if there is anything at {@code path}
      */
     public static LockedFile create(Path path, long size) throws IOException {
+        return create(path, fd -> Linux.allocate(fd, size, path));
+    }
+
+    /** Makes a file as {@link #create} does, but its bytes get their place when written. */
+    public static LockedFile createSparse(Path path, long size) throws IOException {
+        return create(path, fd -> Linux.setSize(fd, size, path));
+    }
+
+    /** Gives a new file its bytes. */
+    private interface Sizing {
+        void apply(int fd) throws IOException;
+    }
+
+    private static LockedFile create(Path path, Sizing sizing) throws IOException {
         int fd = Linux.open(path, Linux.O_RDWR | Linux.O_CREAT | Linux.O_EXCL, MODE_WHILE_MADE);
         try {
-            Linux.allocate(fd, size, path);
+            sizing.apply(fd);
             return locked(path, fd, false);
         } catch (IOException | RuntimeException e) {
             closeAfter(e, fd, path);
@@ -138,6 +158,11 @@ public final class LockedFile implements AutoCloseable {
         return status.allocated() < status.size();
     }
 
+    /** How many names the file has. */
+    public int linkCount() throws IOException {
+        return Linux.status(fd, path).linkCount();
+    }
+
     /** Sets the permission bits, to which the umask does not apply. */
     public void changeMode(int mode) throws IOException {
         Linux.changeMode(fd, mode, path);
@@ -158,13 +183,17 @@ public final class LockedFile implements AutoCloseable {
         }
     }
 
+    private Path descriptor() {
+        return Path.of("/proc/self/fd/" + fd);
+    }
+
     /** A second way into the very file that is locked, whatever its path names by now. */
     FileChannel openChannel() throws IOException {
         OpenOption[] access =
                 readOnly
                         ? new OpenOption[] {StandardOpenOption.READ}
                         : new OpenOption[] {StandardOpenOption.READ, StandardOpenOption.WRITE};
-        return FileChannel.open(Path.of("/proc/self/fd/" + fd), access);
+        return FileChannel.open(descriptor(), access);
     }
 
     /** Chooses the medium that the file lies on, which from then on owns this file. */

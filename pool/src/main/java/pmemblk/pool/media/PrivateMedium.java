@@ -2,8 +2,10 @@ package pmemblk.pool.media;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.concurrent.ConcurrentNavigableMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 
 /**
  * Another medium as seen by one who must not change it: words stored here stay here.
@@ -12,8 +14,11 @@ import java.util.concurrent.ConcurrentHashMap;
  * reads through this object and by nobody else. Anything but a word cannot be written.
  */
 public final class PrivateMedium implements Medium {
+    private static final ValueLayout.OfInt WORD =
+            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
     private final Medium shared;
-    private final Map<Long, Integer> words = new ConcurrentHashMap<>();
+    private final ConcurrentNavigableMap<Long, Integer> words = new ConcurrentSkipListMap<>();
 
     /** Takes over {@code shared}, which {@link #close} closes. */
     public PrivateMedium(Medium shared) {
@@ -33,11 +38,22 @@ public final class PrivateMedium implements Medium {
     @Override
     public void read(long offset, MemorySegment target) throws IOException {
         shared.read(offset, target);
+        overlay(offset, target);
     }
 
     @Override
     public boolean readNow(long offset, MemorySegment target) throws IOException {
-        return shared.readNow(offset, target);
+        boolean done = shared.readNow(offset, target);
+        if (done) {
+            overlay(offset, target);
+        }
+        return done;
+    }
+
+    /** Puts the words that were stored here over what was read. */
+    private void overlay(long offset, MemorySegment target) {
+        words.subMap(offset, offset + target.byteSize())
+                .forEach((place, word) -> target.set(WORD, place - offset, word));
     }
 
     @Override

@@ -85,9 +85,9 @@ class LayoutTest {
         MemorySegment block = golden(8192, 4096);
         UUID parent = Guid.read(golden(0, 4096), 24);
 
-        InfoBlock info = InfoBlock.read(block, parent);
+        InfoBlock info = InfoBlock.read(block);
 
-        assertNotNull(info);
+        assertNull(InfoBlock.fault(block, parent));
         assertNull(info.problem(512, MIX_512 - 8192));
         assertEquals(32202, info.externalNlba());
         MemorySegment written = MemorySegment.ofArray(new long[512]);
@@ -96,9 +96,10 @@ class LayoutTest {
         assertEquals(
                 List.of(info),
                 Geometry.arenas(MIX_512 - 8192, 512, info.uuid(), info.parentUuid()));
-        assertNull(InfoBlock.read(block, UUID.randomUUID()));
+        assertNull(InfoBlock.fault(block, null));
+        assertNotNull(InfoBlock.fault(block, UUID.randomUUID()));
         block.set(ValueLayout.JAVA_BYTE, 72, (byte) 1);
-        assertNull(InfoBlock.read(block, parent));
+        assertNotNull(InfoBlock.fault(block, parent));
     }
 
     @Test

@@ -1,0 +1,51 @@
+package pmemblk.pool;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/** A process that writes to a pool and is gone before any of it is flushed. */
+final class KilledWriter {
+    private KilledWriter() {}
+
+    /** Fills the first {@code count} blocks with bytes of 7, and dies. */
+    static void run(Path pool, int count, Path heldWrites)
+            throws IOException, InterruptedException {
+        Process process =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                KilledWriter.class.getName(),
+                                pool.toString(),
+                                Integer.toString(count),
+                                heldWrites.toString())
+                        .inheritIO()
+                        .start();
+        assertEquals(9, process.waitFor());
+    }
+
+    /** What the first blocks hold then. */
+    static byte[] content(int blockSize) {
+        byte[] bytes = new byte[blockSize];
+        Arrays.fill(bytes, (byte) 7);
+        return bytes;
+    }
+
+    public static void main(String[] args) throws IOException {
+        PoolOptions options =
+                PoolOptions.DEFAULT
+                        .withDurability(Durability.ON_FLUSH)
+                        .withHeldWritesDirectory(Path.of(args[2]));
+        try (BlockPool pool = BlockPool.open(Path.of(args[0]), options)) {
+            for (int block = 0; block < Integer.parseInt(args[1]); block++) {
+                pool.write(block, ByteBuffer.wrap(content(pool.blockSize())));
+            }
+            Runtime.getRuntime().halt(9);
+        }
+    }
+}
