@@ -9,6 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -213,5 +215,30 @@ class InteropTest {
             assertEquals(9965, pool.blockCount());
         }
         requireConsistent(path);
+    }
+
+    @Test
+    void aPoolThatTheLibraryOpenedAfterAKillGivesUpNothingSilently(
+            @TempDir(factory = InMemory.class) Path heldWrites) throws Exception {
+        Path path = folder.resolve("disk.pool");
+        BlockPool.create(path, 4096, SIZE, 0600).close();
+        KilledWriter.run(path, 5, heldWrites);
+        try (LibPmemblk theirs = LibPmemblk.open(path, 4096)) {
+            theirs.write(9, new byte[4096]);
+        }
+        PoolOptions options =
+                PoolOptions.DEFAULT
+                        .withDurability(Durability.ON_FLUSH)
+                        .withHeldWritesDirectory(heldWrites);
+
+        PoolChangedException refused =
+                assertThrows(PoolChangedException.class, () -> BlockPool.open(path, options));
+
+        String message = String.valueOf(refused.getMessage());
+        assertTrue(message.contains("to give those up, remove that file"), message);
+        try (DirectoryStream<Path> tables = Files.newDirectoryStream(heldWrites)) {
+            Files.delete(tables.iterator().next());
+        }
+        BlockPool.open(path, options).close();
     }
 }
