@@ -2,10 +2,12 @@ package pmemblk.nbd.server;
 
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.socket.ChannelInputShutdownReadComplete;
 import io.netty.channel.socket.DuplexChannel;
+import io.netty.handler.ssl.SslHandler;
 import io.netty.util.ReferenceCountUtil;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -33,7 +35,10 @@ final class EndingHandler extends ChannelInboundHandlerAdapter {
     @Override
     public void handlerAdded(ChannelHandlerContext ctx) {
         Channel channel = ctx.channel();
-        channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(sent -> endOutput(channel));
+        ChannelFuture sent = channel.writeAndFlush(Unpooled.EMPTY_BUFFER);
+        SslHandler tls = channel.pipeline().get(SslHandler.class);
+        ChannelFuture told = tls == null ? sent : tls.closeOutbound();
+        told.addListener(done -> endOutput(channel));
     }
 
     private static void endOutput(Channel channel) {

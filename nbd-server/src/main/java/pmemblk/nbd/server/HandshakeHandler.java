@@ -99,6 +99,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "more than %d options".formatted(optionCount - 1));
             return;
         }
+        if (option.code() == OptionCode.SET_META_CONTEXT) {
+            // It takes the place of an earlier one, even if it fails.
+            negotiation.select("", List.of());
+        }
         OptionReply.Refusal refusal = tls.refusal(option, exports);
         if (refusal != null) {
             refuse(ctx, option, refusal);
@@ -119,12 +123,8 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             case Option.MetaContext query -> metaContext(ctx, query);
             case Option.Unsupported(int code) ->
                     refuse(ctx, code, OptionError.UNSUP, "this option is not supported");
-            case Option.Malformed(int code, String reason) -> {
-                if (code == OptionCode.SET_META_CONTEXT) {
-                    negotiation.select("", List.of());
-                }
-                refuse(ctx, code, OptionError.INVALID, reason);
-            }
+            case Option.Malformed(int code, String reason) ->
+                    refuse(ctx, code, OptionError.INVALID, reason);
         }
     }
 
@@ -200,11 +200,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
     }
 
-    /** Answers a query for contexts; one that selects forgets earlier ones, even if it fails. */
     private void metaContext(ChannelHandlerContext ctx, Option.MetaContext query) {
-        if (query.set()) {
-            negotiation.select("", List.of());
-        }
         if (negotiation.form() == ReplyForm.SIMPLE) {
             refuse(ctx, query.code(), OptionError.INVALID, "ask for structured replies first");
             return;

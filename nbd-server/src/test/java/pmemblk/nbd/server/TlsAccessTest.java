@@ -67,6 +67,22 @@ class TlsAccessTest extends TlsFixture {
     }
 
     @Test
+    void contextsOfAnExportThatIsNotGivenReplaceThoseOfAnother() throws IOException {
+        try (RawClient client = connect(diskOnlyFor("nobody"))) {
+            client.structured();
+            client.contexts(true, "other", "base:allocation");
+            assertEquals(
+                    List.of("error " + (ERR_TLS_REQD & 0xff)),
+                    client.contexts(true, "disk", "base:allocation"));
+            client.go("other");
+
+            assertEquals(
+                    "[error 22: no metadata context was selected for this export]",
+                    client.status(0, 0, 512).toString());
+        }
+    }
+
+    @Test
     void clientsWhoseCertificateIsRevokedAreRefusedAndOthersAreNot() throws IOException {
         Path revoking = Certificates.make(folder.resolve("revoking"));
         Revocations.list(revoking, others.resolve("client-cert.pem"));

@@ -1,11 +1,16 @@
 package pmemblk.nbd.server;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.net.Socket;
+import java.util.Arrays;
 import java.util.HexFormat;
 import javax.net.ssl.SSLSession;
 import org.junit.jupiter.api.Test;
@@ -15,6 +20,8 @@ import pmemblk.nbd.protocol.Limits;
 
 /** When TLS begins, and what is refused before and after. */
 class TlsUpgradeTest extends TlsFixture {
+    private static final byte[] ALERT_RECORD = {21, 3, 3};
+
     // Off, on, required.
 
     @Test
@@ -45,6 +52,36 @@ class TlsUpgradeTest extends TlsFixture {
             assertEquals(ERR_UNKNOWN, client.info(INFO, "nobody"));
             client.go("");
             requireTransmission(client);
+        }
+    }
+
+    /** Version 1.2 says in the clear which of its records are alerts. */
+    @Test
+    void discIsAnsweredByTheEndOfTlsAndThenOfTheConnection() throws IOException {
+        ByteArrayOutputStream received = new ByteArrayOutputStream();
+        Socket recording =
+                new Socket() {
+                    @Override
+                    public InputStream getInputStream() throws IOException {
+                        return new FilterInputStream(super.getInputStream()) {
+                            @Override
+                            public int read(byte[] bytes, int from, int count) throws IOException {
+                                int read = super.read(bytes, from, count);
+                                received.write(bytes, from, Math.max(0, read));
+                                return read;
+                            }
+                        };
+                    }
+                };
+        try (RawClient client = new RawClient(serve(required()), recording)) {
+            client.greet();
+            client.startTls(Certificates.trusting(certificates), "TLSv1.2");
+            client.go("");
+            received.reset();
+            client.request(RawClient.DISC, 0, 1, 0, 0);
+
+            assertTrue(client.isHungUp());
+            assertArrayEquals(ALERT_RECORD, Arrays.copyOf(received.toByteArray(), 3));
         }
     }
 
