@@ -1,6 +1,7 @@
 package pmemblk.it;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -30,8 +31,10 @@ class CommandLineIT {
         Path pool = Pools.create(directory, "disk.pool", 4096);
 
         try (ServerProcess server = ServerProcess.startTcp(pool)) {
-            for (String name : List.of("info", "check", "serve")) {
-                command(name, pool).end(2).assertOneLine(name, pool + " is in use");
+            for (String name : List.of("info", "check", "serve", "grow --size 64M")) {
+                command(name, pool)
+                        .end(2)
+                        .assertOneLine(name.replaceFirst(" .*", ""), pool + " is in use");
             }
             Command.of("pmempool check", pool).end(1);
             assertEquals(1, server.uris().size());
@@ -115,6 +118,80 @@ class CommandLineIT {
         assertTrue(found.output().contains("block"), found::toString);
         assertEquals(1, found.errors().lines().count(), found::toString);
         assertTrue(found.errors().startsWith("pmemblk-nbd check: disk.pool is damaged"));
+    }
+
+    @Test
+    void repairIsShownFirstAndDoneWhenApplied() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+        command("block write disk.pool 0").input("x".getBytes(UTF_8)).succeed();
+        byte[] sound = Files.readAllBytes(pool);
+        byte[] damaged = sound.clone();
+        damaged[8192 + 60]++;
+        Files.write(pool, damaged);
+
+        Command.Outcome found = command("check disk.pool").end(1);
+        assertTrue(found.errors().contains("--repair shows how"), found::toString);
+        Command.Outcome shown = command("check --repair disk.pool").end(1);
+        assertTrue(
+                shown.output()
+                        .startsWith(
+                                "would be repaired: disk.pool: arena 0, primary info block at"
+                                        + " offset 0x2000: expected one like its backup"),
+                shown::toString);
+        assertArrayEquals(damaged, Files.readAllBytes(pool));
+
+        Command.Outcome repaired = command("check --repair --apply disk.pool").succeed();
+        assertTrue(repaired.output().startsWith("repaired: disk.pool: arena 0"));
+        assertTrue(repaired.output().endsWith("disk.pool: consistent\n"), repaired::toString);
+        assertEquals("", repaired.errors());
+        assertArrayEquals(sound, Files.readAllBytes(pool));
+        Pools.checkWithPmempool(pool);
+    }
+
+    @Test
+    void checkSaysWhatItFoundInJson() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+        command("block write disk.pool 0").input("x".getBytes(UTF_8)).succeed();
+        String sound = command("check --json disk.pool").succeed().output();
+        corruptFirstMapEntry(pool);
+
+        String damaged = command("check --json disk.pool").end(1).output();
+
+        assertTrue(sound.contains("\"consistent\": true,\n  \"damage\": []"), sound);
+        assertTrue(damaged.contains("\"place\": \"map entry\""), damaged);
+        assertTrue(damaged.contains("\"block\": 1,"), damaged);
+        assertTrue(damaged.contains("\"repairable\": false"), damaged);
+    }
+
+    @Test
+    void progressIsShownOnATerminalAndNowhereElse() throws Exception {
+        Pools.create(directory, "disk.pool", 4096);
+
+        Command.Outcome piped = command("check disk.pool").succeed();
+        Command.Outcome onTerminal =
+                Command.of("script -qec", ServerProcess.LAUNCHER + " check disk.pool", "/dev/null")
+                        .in(directory)
+                        .succeed();
+
+        assertEquals("disk.pool: consistent\n", piped.output());
+        assertEquals("", piped.errors());
+        assertTrue(onTerminal.output().contains("check 100%"), onTerminal::toString);
+    }
+
+    @Test
+    void growMakesAPoolLarger() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 520);
+        command("block write disk.pool 7").input("hello".getBytes(UTF_8)).succeed();
+
+        Command.Outcome grown = command("grow --size 40M disk.pool").succeed();
+
+        assertEquals("", grown.output() + grown.errors());
+        assertEquals(40 << 20, Files.size(pool));
+        assertEquals(
+                ByteBuffer.wrap(Arrays.copyOf("hello".getBytes(UTF_8), 520)),
+                command("block read disk.pool 7").succeed().bytes());
+        Pools.checkWithPmempool(pool);
+        command("grow --size 40M disk.pool").end(2).assertOneLine("grow", "choose a larger size");
     }
 
     /** Points the first map entry where the second points: a block with two owners. */

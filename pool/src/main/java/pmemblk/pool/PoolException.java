@@ -18,6 +18,7 @@ public sealed class PoolException extends IOException
                 PoolFailedException,
                 PoolFullException,
                 ReadOnlyPoolException,
+                UnsupportedPoolException,
                 ArenaErrorException {
     private static final long serialVersionUID = 1;
 

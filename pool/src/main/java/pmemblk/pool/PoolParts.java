@@ -113,6 +113,10 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
 
     private static LockedFile openPart(
             Path path, boolean readOnly, @Nullable PoolSet set, int index) throws IOException {
+        if (set != null && Files.isDirectory(path)) {
+            throw new UnsupportedPoolException(
+                    path + " is a directory, and pool sets of directories are not supported");
+        }
         requireRegular(path);
         LockedFile file;
         try {

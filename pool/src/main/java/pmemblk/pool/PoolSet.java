@@ -1,5 +1,6 @@
 package pmemblk.pool;
 
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,9 +48,10 @@ record PoolSet(boolean singleHeader, List<Part> parts) {
     /**
      * Reads the text of a pool set file.
      *
-     * @throws CorruptPoolException if it is not one, or uses what is not supported here
+     * @throws CorruptPoolException if it is not one
+     * @throws UnsupportedPoolException if it uses what is not supported here
      */
-    static PoolSet parse(Path path, String text) throws CorruptPoolException {
+    static PoolSet parse(Path path, String text) throws PoolException {
         List<String> lines = text.lines().toList();
         if (lines.isEmpty() || !lines.get(0).equals(SIGNATURE)) {
             throw new CorruptPoolException(path + ": the first line is not " + SIGNATURE);
@@ -62,14 +64,18 @@ record PoolSet(boolean singleHeader, List<Part> parts) {
                 continue;
             }
             String content = line.replaceFirst("#.*", "");
-            String problem = null;
+            String place = "%s, line %d: ".formatted(path, i + 1);
             if (content.strip().equals("OPTION SINGLEHDR")) {
                 singleHeader = true;
-            } else {
-                problem = parsePart(content, parts);
+                continue;
             }
+            String unsupported = unsupported(content);
+            if (unsupported != null) {
+                throw new UnsupportedPoolException(place + unsupported);
+            }
+            String problem = parsePart(content, parts);
             if (problem != null) {
-                throw new CorruptPoolException("%s, line %d: %s".formatted(path, i + 1, problem));
+                throw new CorruptPoolException(place + problem);
             }
         }
         if (parts.isEmpty()) {
@@ -78,26 +84,33 @@ record PoolSet(boolean singleHeader, List<Part> parts) {
         return new PoolSet(singleHeader, List.copyOf(parts));
     }
 
-    private static @Nullable String parsePart(String content, List<Part> parts) {
+    private static @Nullable String unsupported(String content) {
         if (content.strip().equals("REPLICA") || content.startsWith("REPLICA ")) {
             return "replicas are not supported, by libpmemblk neither";
         }
         if (content.startsWith("OPTION")) {
             return "the option '%s' is not supported".formatted(content.strip());
         }
+        return content.startsWith("AUTO")
+                ? "the size AUTO is for device DAX, which is not supported"
+                : null;
+    }
+
+    private static @Nullable String parsePart(String content, List<Part> parts) {
         Matcher line = PART.matcher(content);
         if (!line.matches()) {
             return "expected a size and an absolute path, found '%s'".formatted(content);
-        }
-        if (line.group(1).equals("AUTO")) {
-            return "the size AUTO is for device DAX, which is not supported";
         }
         long size = parseSize(line.group(1));
         if (size <= 0) {
             return "expected a size such as 10M, found '%s'".formatted(line.group(1));
         }
-        parts.add(new Part(Path.of(line.group(2)), size));
-        return null;
+        try {
+            parts.add(new Part(Path.of(line.group(2)), size));
+            return null;
+        } catch (InvalidPathException e) {
+            return "expected a path, found '%s': %s".formatted(line.group(2), e.getReason());
+        }
     }
 
     private static long parseSize(String text) {

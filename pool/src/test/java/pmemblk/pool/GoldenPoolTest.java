@@ -204,17 +204,4 @@ class GoldenPoolTest {
         assertTrue(String.valueOf(e.getMessage()).contains("found both damaged"));
         assertArrayEquals(bytes, Files.readAllBytes(path));
     }
-
-    @Test
-    void replicasAreRefusedByName() throws IOException {
-        Path set =
-                Files.writeString(
-                        folder.resolve("r.set"), "PMEMPOOLSET\n20M /a\nREPLICA\n20M /b\n");
-
-        CorruptPoolException e =
-                assertThrows(
-                        CorruptPoolException.class, () -> BlockPool.open(set, PoolOptions.DEFAULT));
-
-        assertTrue(String.valueOf(e.getMessage()).contains("line 3: replicas are not supported"));
-    }
 }

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.Progress;
 
@@ -48,6 +49,7 @@ final class ShownProgress implements Progress, AutoCloseable {
             bar =
                     new ProgressBarBuilder()
                             .setTaskName(task)
+                            .setStyle(ProgressBarStyle.ASCII)
                             .setInitialMax(totalByteCount)
                             .setUnit(" MiB", MIB)
                             .clearDisplayOnFinish()
