@@ -15,6 +15,7 @@ import pmemblk.nbd.server.NbdServer;
 import pmemblk.nbd.server.ServerOptions;
 import pmemblk.pool.BlockErrorException;
 import pmemblk.pool.BlockPool;
+import pmemblk.pool.Damage;
 import pmemblk.pool.Durability;
 import pmemblk.pool.LibPmemblk;
 import pmemblk.pool.PoolOptions;
@@ -185,7 +186,7 @@ final class PowerCut {
                             : PowerCutOracle.read(block, blocks[block]);
             oracle.requirePossible(block, value, cut);
         }
-        List<String> damage = BlockPool.check(pool, 0).damage();
+        List<Damage> damage = BlockPool.check(pool, 0).damage();
         if (!damage.isEmpty()) {
             throw new AssertionFailedError("at position " + cut + " check says " + damage);
         }
