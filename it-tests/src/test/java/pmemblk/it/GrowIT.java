@@ -92,16 +92,13 @@ class GrowIT {
         "fallocate, 1",
         // Its flog, info blocks and descriptor.
         "pwrite64, 1",
-        "pwrite64, 3",
-        "fdatasync, 4",
         "pwrite64, 4",
         // The blocks and the map.
         "pwrite64, 5",
-        "pwrite64, 6",
         "pwrite64, 12",
         "fdatasync, 6",
         // The header.
-        "pwrite64, 15",
+        "pwrite64, 13",
         "fdatasync, 7",
         // Mode and name.
         "fchmod, 1",

@@ -40,7 +40,7 @@ class RefusalIT {
                 "check .                                   | . is a directory",
                 "check --repair --apply absent.pool        | absent.pool does not exist",
                 "grow --size 32M absent.pool               | absent.pool does not exist",
-                "grow --size 17M there.pool                | there.pool has 4098 blocks",
+                "grow --size 17M there.pool                | there.pool has 4082 blocks",
                 "grow --size 1M there.pool                 | too small",
                 "grow --size 8000000T there.pool           | room for the new pool",
                 "grow --size 32M junk                      | junk",

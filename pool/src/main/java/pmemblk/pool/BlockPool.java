@@ -131,45 +131,7 @@ public final class BlockPool implements AutoCloseable {
      * @throws PoolException if the pool could not be checked: absent, in use, or of another size
      */
     public static PoolCheck check(Path path, int blockSize) throws IOException {
-        return check(path, PoolOptions.DEFAULT.withBlockSize(blockSize), Progress.NONE);
-    }
-
-    /**
-     * Checks a pool as {@link #check(Path, int)} does, and tells how it comes on.
-     *
-     * @param options the block size, and where a killed server may have left held writes
-     */
-    public static PoolCheck check(Path path, PoolOptions options, Progress progress)
-            throws IOException {
-        return PoolCheck.run(path, options, progress);
-    }
-
-    /**
-     * Checks a pool that is not open and puts right what is certain, nothing else; then checks it
-     * again. If it is consistent then, writes that a killed server held are taken over.
-     *
-     * @return what is still wrong, and what was repaired
-     * @throws PoolException if the pool could not be checked
-     */
-    public static PoolCheck repair(Path path, PoolOptions options, Progress progress)
-            throws IOException {
-        return PoolCheck.repair(path, options, progress);
-    }
-
-    /**
-     * Makes a pool that is not open larger, with all that its blocks hold. Whenever the process or
-     * the machine stops, the pool is there, as small as before or as large as it gets.
-     *
-     * <p>It is copied to a file beside it, which then takes its name; there has to be room for
-     * both. Blocks that read as zeroes take no copying.
-     *
-     * @param size bytes of the new file
-     * @param options where a killed server may have left held writes, which are taken over
-     * @throws GrowthRefusedException if the pool cannot grow to that size, or not in this way
-     */
-    public static void grow(Path path, long size, PoolOptions options, Progress progress)
-            throws IOException {
-        PoolGrowth.grow(path, size, options, progress);
+        return PoolCheck.run(path, PoolOptions.DEFAULT.withBlockSize(blockSize), Progress.NONE);
     }
 
     /**

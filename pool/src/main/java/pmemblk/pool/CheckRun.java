@@ -139,9 +139,26 @@ final class CheckRun {
             notes.add("the rest was not checked, since the header says what belongs to the pool");
             return null;
         }
+        checkShutdownState();
         PoolHeader header = restored == null ? parts.header() : PoolHeader.read(restored);
         readOnly = header.isReadOnly();
         return header;
+    }
+
+    private void checkShutdownState() throws IOException {
+        try (Arena memory = Arena.ofConfined()) {
+            if (PoolHeader.hasStrayShutdownState(parts.readHeader(0, memory))) {
+                Patch patch = PoolHeader.noShutdownState();
+                patches.add(patch);
+                damage.add(
+                        Damage.of(
+                                "pool header, sds",
+                                parts.place(patch.offset()),
+                                "zeroes, since the pool has no shutdown state",
+                                "other bytes",
+                                true));
+            }
+        }
     }
 
     private @Nullable MemorySegment restoredHeader() throws IOException {

@@ -20,7 +20,15 @@ public record PoolCheck(
         return damage.isEmpty();
     }
 
-    static PoolCheck run(Path path, PoolOptions options, Progress progress) throws IOException {
+    /**
+     * Checks a pool that is not open, without changing it.
+     *
+     * @param options the block size that it must have, and where a killed server may have left held
+     *     writes
+     * @throws PoolException if it could not be checked: absent, in use, or of another block size
+     */
+    public static PoolCheck run(Path path, PoolOptions options, Progress progress)
+            throws IOException {
         try (PoolParts parts = PoolParts.open(path, true)) {
             return CheckRun.of(parts, options, progress).result(List.of(), List.of());
         } catch (CorruptPoolException e) {
@@ -28,7 +36,16 @@ public record PoolCheck(
         }
     }
 
-    static PoolCheck repair(Path path, PoolOptions options, Progress progress) throws IOException {
+    /**
+     * Checks a pool that is not open, puts right what is certain and nothing else, and checks it
+     * again. If it is consistent then, writes that a killed server held are taken over.
+     *
+     * @param options as for {@link #run}
+     * @return what is still wrong, and what was repaired
+     * @throws PoolException if it could not be checked
+     */
+    public static PoolCheck repair(Path path, PoolOptions options, Progress progress)
+            throws IOException {
         PoolParts parts;
         try {
             parts = PoolParts.open(path, false);

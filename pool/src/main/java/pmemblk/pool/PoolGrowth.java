@@ -35,7 +35,7 @@ import pmemblk.pool.media.Medium;
  * beside the pool, and is removed by the next one. Both files stay locked until the new name is
  * durable; who opened the old file and waited with locking it finds it replaced.
  */
-final class PoolGrowth {
+public final class PoolGrowth {
     private static final int PERMISSIONS = 07777;
     private static final String IDENTITY = "unix:dev,ino";
 
@@ -53,8 +53,16 @@ final class PoolGrowth {
         this.progress = progress;
     }
 
-    /** What {@link BlockPool#grow} promises. */
-    static void grow(Path path, long size, PoolOptions options, Progress progress)
+    /**
+     * Makes a pool that is not open larger, with all that its blocks hold. Whenever the process or
+     * the machine stops, the pool is there, as small as before or as large as it gets.
+     *
+     * @param size bytes of the new file, for which there has to be room beside the old one
+     * @param options where a killed server may have left held writes, which are taken over
+     * @param progress hears of the bytes of all blocks, though those that read as zeroes take none
+     * @throws GrowthRefusedException if the pool cannot grow to that size, or not in this way
+     */
+    public static void grow(Path path, long size, PoolOptions options, Progress progress)
             throws IOException {
         Path real;
         try {

@@ -21,6 +21,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.btt.Fletcher64;
 import pmemblk.pool.btt.Guid;
+import pmemblk.pool.btt.Patch;
 
 /**
  * The pool header: the first 4096 bytes of every file of a pool that has one.
@@ -62,6 +63,7 @@ record PoolHeader(
     /** The alignments of C types on x86-64, four bits each, of which PMDK wants every one equal. */
     private static final long ALIGNMENTS = 0x0000_07F7_3777_7310L;
 
+    private static final int SDS_SIZE = 64;
     private static final byte CLASS_64 = 2;
     private static final byte LITTLE = 1;
     private static final short X86_64 = 62;
@@ -250,8 +252,8 @@ record PoolHeader(
         if ((block.get(U32, offset("incompat")) & SDS) == 0) {
             return null;
         }
-        MemorySegment state = block.asSlice(offset("sds"), 64);
-        boolean sealed = state.get(U64, 56) == Fletcher64.sum(state, 56, 64);
+        MemorySegment state = block.asSlice(offset("sds"), SDS_SIZE);
+        boolean sealed = state.get(U64, 56) == Fletcher64.sum(state, 56, SDS_SIZE);
         boolean sameDevice = state.get(U64, 0) == 0 && state.get(U64, 8) == 0;
         boolean dirty = state.get(JAVA_BYTE, 16) != 0;
         return sealed && dirty && !sameDevice
@@ -263,6 +265,21 @@ record PoolHeader(
                                 + " was moved from one while open; check it with pmempool on that"
                                 + " machine")
                 : null;
+    }
+
+    /**
+     * Whether there is a shutdown state though no feature says so: nobody reads it, and pmempool
+     * check wants zeroes there.
+     */
+    static boolean hasStrayShutdownState(MemorySegment block) {
+        MemorySegment state = block.asSlice(offset("sds"), SDS_SIZE);
+        return (block.get(U32, offset("incompat")) & SDS) == 0
+                && state.mismatch(zeroes(SDS_SIZE)) >= 0;
+    }
+
+    /** What removes that state. */
+    static Patch noShutdownState() {
+        return new Patch(offset("sds"), zeroes(SDS_SIZE));
     }
 
     /**

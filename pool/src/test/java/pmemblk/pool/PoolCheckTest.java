@@ -76,7 +76,7 @@ class PoolCheckTest {
     }
 
     private static PoolCheck repair(Path pool) throws IOException {
-        return BlockPool.repair(pool, PoolOptions.DEFAULT, Progress.NONE);
+        return PoolCheck.repair(pool, PoolOptions.DEFAULT, Progress.NONE);
     }
 
     private static Damage onlyDamage(Path pool) throws IOException {
@@ -167,6 +167,17 @@ class PoolCheckTest {
                         + ": pool header, checksum at offset 0xff8: expected 0x631f6d7af6b092df,"
                         + " found 0x631f6d7af6b092de",
                 damage.message());
+    }
+
+    @Test
+    void aShutdownStateThatNobodyAskedForIsRemoved() throws Exception {
+        Path pool = golden("nosds-512.pool.gz");
+        byte[] sound = Files.readAllBytes(pool);
+        flip(pool, 4040);
+        assertNotNull(LibPmemblk.pmempoolComplaint(pool));
+
+        assertEquals("pool header, sds", onlyDamage(pool).place());
+        requireRepaired(pool, sound);
     }
 
     @Test
@@ -409,14 +420,14 @@ class PoolCheckTest {
         byte[] killed = Files.readAllBytes(pool);
         PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
 
-        PoolCheck checked = BlockPool.check(pool, options, Progress.NONE);
+        PoolCheck checked = PoolCheck.run(pool, options, Progress.NONE);
 
         assertEquals(1, checked.damage().size(), checked.toString());
         assertTrue(
                 checked.notes().getFirst().startsWith("5 writes that a killed server replied to"));
         assertArrayEquals(killed, Files.readAllBytes(pool));
 
-        PoolCheck repaired = BlockPool.repair(pool, options, Progress.NONE);
+        PoolCheck repaired = PoolCheck.repair(pool, options, Progress.NONE);
 
         assertTrue(repaired.isConsistent(), repaired.toString());
         assertEquals(
@@ -438,10 +449,10 @@ class PoolCheckTest {
         flip(pool, 120);
         PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
 
-        assertFalse(BlockPool.repair(pool, options, Progress.NONE).isConsistent());
+        assertFalse(PoolCheck.repair(pool, options, Progress.NONE).isConsistent());
 
         flip(pool, 120);
-        assertTrue(BlockPool.repair(pool, options, Progress.NONE).isConsistent());
+        assertTrue(PoolCheck.repair(pool, options, Progress.NONE).isConsistent());
         try (LibPmemblk real = LibPmemblk.open(pool, 4096)) {
             assertArrayEquals(KilledWriter.content(4096), real.read(4));
         }
@@ -457,7 +468,7 @@ class PoolCheckTest {
         }
         PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
 
-        PoolCheck result = BlockPool.check(pool, options, Progress.NONE);
+        PoolCheck result = PoolCheck.run(pool, options, Progress.NONE);
 
         assertEquals(1, result.damage().size(), result.toString());
         assertTrue(result.damage().getFirst().message().contains("was changed by another program"));
@@ -519,7 +530,7 @@ class PoolCheckTest {
         Path pool = golden("mix-512.pool.gz");
         AtomicLong done = new AtomicLong();
 
-        BlockPool.check(
+        PoolCheck.run(
                 pool,
                 PoolOptions.DEFAULT,
                 (byteCount, total) -> {

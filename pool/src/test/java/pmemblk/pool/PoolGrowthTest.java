@@ -50,7 +50,7 @@ class PoolGrowthTest {
     }
 
     private static void grow(Path path, long size) throws IOException {
-        BlockPool.grow(path, size, PoolOptions.DEFAULT, Progress.NONE);
+        PoolGrowth.grow(path, size, PoolOptions.DEFAULT, Progress.NONE);
     }
 
     private static BlockPool open(Path path) throws IOException {
@@ -250,7 +250,7 @@ class PoolGrowthTest {
         BlockPool.create(pool, 4096, SMALL, 0600).close();
         KilledWriter.run(pool, 5, heldWrites);
 
-        BlockPool.grow(
+        PoolGrowth.grow(
                 pool,
                 LARGE,
                 PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites),
@@ -272,7 +272,7 @@ class PoolGrowthTest {
         long byteSize = info().blockCount() * 4096;
         AtomicLong done = new AtomicLong();
 
-        BlockPool.grow(
+        PoolGrowth.grow(
                 pool,
                 LARGE,
                 PoolOptions.DEFAULT,
@@ -350,7 +350,7 @@ class PoolGrowthTest {
         assertThrows(
                 IllegalStateException.class,
                 () ->
-                        BlockPool.grow(
+                        PoolGrowth.grow(
                                 pool,
                                 LARGE,
                                 PoolOptions.DEFAULT,

@@ -107,7 +107,7 @@ class PoolSetTest {
         assertEquals("backup info block", damage.place());
         assertEquals(last, damage.file());
         assertEquals(sound.length - 4096, damage.offset());
-        assertTrue(BlockPool.repair(set, PoolOptions.DEFAULT, Progress.NONE).isConsistent());
+        assertTrue(PoolCheck.repair(set, PoolOptions.DEFAULT, Progress.NONE).isConsistent());
         assertArrayEquals(sound, Files.readAllBytes(last));
         assertNull(LibPmemblk.pmempoolComplaint(set));
     }

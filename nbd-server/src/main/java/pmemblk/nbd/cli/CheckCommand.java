@@ -9,7 +9,6 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import pmemblk.pool.BlockPool;
 import pmemblk.pool.PoolCheck;
 import pmemblk.pool.PoolOptions;
 
@@ -76,8 +75,8 @@ final class CheckCommand implements Callable<Integer> {
                         : PoolOptions.DEFAULT.withBlockSize(blockSize);
         try (ShownProgress progress = new ShownProgress("check")) {
             return repair != null && repair.applied
-                    ? BlockPool.repair(pool, options, progress)
-                    : BlockPool.check(pool, options, progress);
+                    ? PoolCheck.repair(pool, options, progress)
+                    : PoolCheck.run(pool, options, progress);
         }
     }
 }

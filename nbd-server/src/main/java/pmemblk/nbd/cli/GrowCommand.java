@@ -7,7 +7,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import pmemblk.pool.BlockPool;
+import pmemblk.pool.PoolGrowth;
 import pmemblk.pool.PoolOptions;
 
 /** Makes a pool larger. */
@@ -36,7 +36,7 @@ final class GrowCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         try (ShownProgress progress = new ShownProgress("grow")) {
-            BlockPool.grow(pool, size, PoolOptions.DEFAULT, progress);
+            PoolGrowth.grow(pool, size, PoolOptions.DEFAULT, progress);
         }
         return CommandLine.ExitCode.OK;
     }
