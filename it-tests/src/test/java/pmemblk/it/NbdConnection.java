@@ -115,6 +115,11 @@ final class NbdConnection implements AutoCloseable {
         return send(READ, 0, offset, length, new byte[0]);
     }
 
+    /** Sends what is held back. */
+    void flush() throws IOException {
+        out.flush();
+    }
+
     /** Sends what is held back and waits for the next reply, to whichever request it is. */
     Reply receive() throws IOException {
         out.flush();

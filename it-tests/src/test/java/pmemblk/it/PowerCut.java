@@ -4,15 +4,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
 import org.opentest4j.AssertionFailedError;
-import pmemblk.nbd.export.Export;
-import pmemblk.nbd.export.Exports;
-import pmemblk.nbd.server.NbdServer;
-import pmemblk.nbd.server.ServerOptions;
 import pmemblk.pool.BlockErrorException;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.Damage;
@@ -23,7 +18,7 @@ import pmemblk.pool.PoolOptions;
 /**
  * Loads a pool on a real filesystem on a recorded disk, then cuts the power at every flush that the
  * disk has seen and at random moments between: mounts what is left, and has it recovered by this
- * project and by libpmemblk. A program of its own, so that it can have its own mounts.
+ * project and by libpmemblk. A program that {@link OwnMounts} runs.
  */
 final class PowerCut {
     private static final int DISK_SIZE = 64 << 20;
@@ -46,51 +41,26 @@ final class PowerCut {
 
     /** Arguments: a folder on tmpfs, the command that makes the filesystem, operations, seed. */
     public static void main(String[] arguments) {
-        long seed = Long.parseLong(arguments[3]);
-        int status = 1;
-        try {
-            PowerCut powerCut = new PowerCut(Path.of(arguments[0]), arguments[1], seed);
-            powerCut.record(Integer.parseInt(arguments[2]));
-            powerCut.replay();
-            status = 0;
-        } catch (AssertionFailedError | IOException | InterruptedException e) {
-            System.err.println("seed " + seed);
-            e.printStackTrace();
-        } finally {
-            // The pool of the record is still open, and its server runs: nothing of them may go on.
-            Runtime.getRuntime().halt(status);
-        }
+        OwnMounts.exitAfter(
+                () -> {
+                    PowerCut powerCut =
+                            new PowerCut(
+                                    Path.of(arguments[0]),
+                                    arguments[1],
+                                    Long.parseLong(arguments[3]));
+                    // The pool of the record stays open: power that is cut closes nothing.
+                    powerCut.record(Integer.parseInt(arguments[2]));
+                    powerCut.replay();
+                });
     }
 
     private void record(int operations) throws IOException, InterruptedException {
-        Path socket = folder.resolve("disk.sock");
-        LinkedHashMap<String, Export> exports = new LinkedHashMap<>();
-        exports.put("disk", disk);
-        NbdServer.start(new ServerOptions(List.of(), List.of(socket)), new Exports(exports));
-        Path device = Files.createDirectory(folder.resolve("device"));
-        Path mount = Files.createDirectory(folder.resolve("mount"));
-        Process nbdfuse =
-                new ProcessBuilder(
-                                "nbdfuse",
-                                "-P",
-                                folder + "/nbdfuse.pid",
-                                device + "/disk",
-                                "nbd+unix:///disk?socket=" + socket)
-                        .inheritIO()
-                        .start();
-        try {
-            await(folder.resolve("nbdfuse.pid"), nbdfuse);
-            load(device.resolve("disk"), mount, operations);
-        } finally {
-            nbdfuse.destroyForcibly().waitFor();
-        }
+        LoopFilesystem filesystem = LoopFilesystem.make(folder, disk, mkfs);
+        load(filesystem.root().resolve("disk.pool"), operations);
+        filesystem.pullDisk();
     }
 
-    private void load(Path device, Path mount, int operations)
-            throws IOException, InterruptedException {
-        Command.of(mkfs, device).succeed();
-        Command.of("mount -o loop,nodiscard", device, mount).succeed();
-        Path path = mount.resolve("disk.pool");
+    private void load(Path path, int operations) throws IOException, InterruptedException {
         BlockPool.create(path, PowerCutOracle.BLOCK_SIZE, POOL_SIZE, 0600).close();
         Path held = Files.createDirectory(folder.resolve("held"));
         BlockPool pool =
@@ -103,16 +73,6 @@ final class PowerCut {
         disk.begin();
         for (int i = 0; i < operations; i++) {
             operate(pool);
-        }
-    }
-
-    private static void await(Path file, Process process) throws InterruptedException {
-        long end = System.nanoTime() + 30_000_000_000L;
-        while (!Files.exists(file)) {
-            if (!process.isAlive() || System.nanoTime() > end) {
-                throw new AssertionFailedError("nbdfuse does not come up; is there a /dev/fuse?");
-            }
-            Thread.onSpinWait();
         }
     }
 

@@ -2,7 +2,6 @@ package pmemblk.it;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -22,24 +21,9 @@ class PowerCutIT {
     private void cutPower(String mkfs) throws Exception {
         long seed = System.nanoTime();
         for (int run = 0; run < RUNS; run++) {
-            Path java = Path.of(System.getProperty("java.home"), "bin", "java");
             Path own = Files.createDirectory(folder.resolve("run" + run));
-            Command powerCut =
-                    Command.of(
-                            "unshare --mount",
-                            java,
-                            "--enable-native-access=ALL-UNNAMED",
-                            "-Xmx1g",
-                            "-ea",
-                            "-cp",
-                            System.getProperty("java.class.path"),
-                            PowerCut.class.getName(),
-                            own,
-                            mkfs,
-                            OPERATIONS,
-                            seed + run);
-            String output = powerCut.within(Duration.ofMinutes(10)).succeed().output();
-            System.out.print(output);
+            System.out.println("seed " + (seed + run));
+            System.out.print(OwnMounts.run(PowerCut.class, own, mkfs, OPERATIONS, seed + run));
         }
     }
 }
