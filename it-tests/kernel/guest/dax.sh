@@ -1,0 +1,71 @@
+#!/bin/bash
+# dax.sh PROGRAM [KILLS]: a pool on persistent memory, mapped with DAX, under a server of the guest's
+# own: what PROGRAM (nbd-server/bin/pmemblk-nbd) says of it, that it makes no sync, and that a kill in
+# mid-write loses no replied write and tears no block. Wants --pmem 256.
+set -eu
+program=$1 kills=${2:-3}
+pool=/mnt/dax/disk.pool
+blocks=4096 block_size=4096
+uri='nbd+unix:///disk?socket=/run/dax.sock'
+fail() { echo "dax.sh: $*"; exit 1; }
+
+mkfs.ext4 -q -b 4096 /dev/pmem0
+mkdir /mnt/dax
+mount -o dax=always /dev/pmem0 /mnt/dax
+"$program" create --size 32M $pool
+"$program" info $pool
+"$program" info --json $pool | grep -qi dax || fail "the pool is not mapped with DAX"
+
+start() { # PREFIX...: under which program the server runs
+    rm -f /run/dax.sock
+    # From a file of memory: the program prints the URI once it accepts connections.
+    "$@" "$program" serve --unix /run/dax.sock $pool >/run/uri 2>/run/log &
+    server=$!
+    until grep -q nbd /run/uri; do
+        kill -0 $server || { cat /run/log; fail "the server ended"; }
+        sleep 0.2
+    done
+}
+fill() { # BYTE [PATTERN-FILE]: all blocks, in order, some in flight at once
+    perl -e 'print chr($ARGV[0]) x $ARGV[1]' "$1" $((blocks * block_size)) >/run/pattern
+    nbdcopy --requests=16 --connections=1 --request-size=$block_size /run/pattern "$uri"
+}
+
+start strace -D -f --seccomp-bpf --signal=none -o /run/trace -e trace=/sync
+for byte in 1 2; do fill $byte; nbdsh -u "$uri" -c 'h.flush()'; done
+kill $server
+wait $server || fail "SIGTERM ended the server with $?"
+! grep -E 'msync|fdatasync|fsync' /run/trace || fail "a pool on DAX needs no sync"
+echo "no sync in $((2 * blocks)) writes and 2 flushes"
+
+byte=2
+for kill in $(seq "$kills"); do
+    start
+    fill $((byte + 1)) 2>/dev/null &
+    filling=$!
+    while :; do
+        changed=$(nbdsh -u "$uri" -c "print(sum(h.pread(1, b * $block_size)[0] == $byte + 1
+            for b in range(0, $blocks, 64)))")
+        [ "$changed" -lt $((8 * kill)) ] || break
+        kill -0 $filling 2>/dev/null || break
+    done
+    kill -9 $server
+    wait $server $filling || true
+    start
+    nbdcopy "$uri" /run/found
+    # In order, at most 16 in flight: whole blocks, new ones and then old ones but for those 16.
+    perl -e 'my ($old, $size, $blocks, $kill) = @ARGV; my ($new, $last) = (0, -1); local $/ = \$size; my $n = 0;
+             open F, "<", "/run/found"; while (<F>) { last if $n == $blocks;
+               my $byte = ord; $_ eq chr($byte) x $size or die "block $n is torn\n";
+               $byte == $old || $byte == $old + 1 or die "block $n holds $byte\n";
+               if ($byte == $old + 1) { $new++; $last = $n } $n++ }
+             $last + 1 - $new <= 16 or die "lost: $new new blocks, the last is $last\n";
+             print "kill $kill: $new of $n blocks new, none torn\n"' $byte $block_size $blocks "$kill" ||
+        fail "see above"
+    fill $((byte += 1))
+    kill $server
+    wait $server || fail "SIGTERM ended the server with $?"
+    pmempool check -v $pool | tail -n 1
+done
+umount /mnt/dax
+echo "DAX works"
