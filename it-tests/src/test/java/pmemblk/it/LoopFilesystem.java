@@ -39,10 +39,6 @@ final class LoopFilesystem {
         Path up = folder.resolve("nbdfuse.pid");
         Process nbdfuse =
                 new ProcessBuilder(
-                                // It ends with the thread that starts it, if not before.
-                                "setpriv",
-                                "--pdeathsig",
-                                "KILL",
                                 "nbdfuse",
                                 "-P",
                                 up.toString(),

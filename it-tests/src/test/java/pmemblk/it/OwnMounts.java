@@ -10,8 +10,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Programs of the tests that mount filesystems: each runs in a mount namespace of its own, so that
- * nothing stays mounted, however it ends.
+ * Programs of the tests that mount filesystems: each runs in namespaces of its own, so that nothing
+ * stays mounted and no process stays behind, however it ends.
  */
 final class OwnMounts {
     private static final Logger LOG = LoggerFactory.getLogger(OwnMounts.class);

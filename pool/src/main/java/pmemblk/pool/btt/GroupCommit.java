@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.Lock;
-import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -16,19 +15,19 @@ import pmemblk.pool.media.Medium;
  * The write path of ordinary files: many writes, two syncs.
  *
  * <p>A write fills its lane's free block and is held there: readers find it, the medium's flog and
- * map do not name it. A commit makes all held writes durable together:
+ * map do not name it. A commit makes all held writes durable together, in two steps:
  *
  * <ol>
  *   <li>freeze the batch: writes that come later take other lanes, even those of the same blocks;
- *   <li>sync: the data of the batch, and every map entry stored before;
- *   <li>log all swaps;
- *   <li>sync: from here on recovery finishes them;
- *   <li>store the map entries, and let the lanes go.
+ *       and sync: the data of the batch, and every map entry stored before;
+ *   <li>log all its swaps; sync: from here on recovery finishes them; store the map entries, and
+ *       let the lanes go.
  * </ol>
  *
- * <p>The entries become durable with the first sync of the next commit, before any lane's slot is
- * written again. Nothing is stored before all that it depends on is durable, since the kernel may
- * write back any page at any time.
+ * <p>While callers keep coming, the sync of the second step is that of the next commit's first,
+ * too. The entries of a batch become durable with the first sync that follows them, and that is
+ * before any lane's slot is written again, or a swap of the same block is logged. Nothing is stored
+ * before all that it depends on is durable, since the kernel may write back any page at any time.
  *
  * <p>A {@link HeldTable}, if there is one, lets the held writes outlive the process. After a failed
  * sync nothing is tried again: what the kernel dropped it would report as written.
@@ -44,11 +43,13 @@ class GroupCommit implements WritePath {
     private final AtomicReferenceArray<@Nullable HeldWrite> writes;
 
     private final AtomicLong lastSeq;
-    private final AtomicLong commitsAsked = new AtomicLong();
-    private final Lock commitLock = new ReentrantLock();
 
-    /** The last commit asked for that is done; guarded by {@link #commitLock}. */
-    private long commitsDone;
+    /**
+     * The writes whose data is durable and whose swaps the next step logs; of one step at a time.
+     */
+    private List<HeldWrite> prepared = List.of();
+
+    private final SharedCommit sharedCommit = new SharedCommit(this::step);
 
     /** Whether map entries were stored since the last first sync, or are about to be. */
     private volatile boolean entriesStored;
@@ -56,7 +57,7 @@ class GroupCommit implements WritePath {
     /** When the last commit began, by {@link System#nanoTime}. */
     private volatile long lastCommitNanos = System.nanoTime();
 
-    /** Why nothing can be made durable any more; set once, under {@link #commitLock}. */
+    /** Why nothing can be made durable any more; set once, by a commit. */
     private volatile @Nullable Throwable failure;
 
     GroupCommit(Medium medium, int laneCount, Lanes lanes, @Nullable HeldTable table) {
@@ -162,21 +163,9 @@ class GroupCommit implements WritePath {
         lanes.give(write.lane());
     }
 
-    /** Callers at the same time share a commit: the first that begins after all their writes. */
     @Override
     public void flush() throws IOException {
-        long asked = commitsAsked.incrementAndGet();
-        commitLock.lock();
-        try {
-            requireSound();
-            if (commitsDone < asked) {
-                long covered = commitsAsked.get();
-                commit();
-                commitsDone = covered;
-            }
-        } finally {
-            commitLock.unlock();
-        }
+        sharedCommit.await();
     }
 
     @Override
@@ -189,25 +178,30 @@ class GroupCommit implements WritePath {
         return periodNanos;
     }
 
-    private void commit() throws IOException {
+    /** Completes the batch that the step before has prepared, and may prepare the next. */
+    SharedCommit.Progress step(boolean begin) throws IOException {
+        requireSound();
         try {
-            List<HeldWrite> batch = freeze();
-            if (batch.isEmpty() && !entriesStored) {
-                return;
+            boolean prepare = begin && mayPrepare();
+            List<HeldWrite> logged = prepared;
+            prepared = prepare ? freeze() : List.of();
+            if (!logged.isEmpty() || !prepared.isEmpty() || entriesStored) {
+                lastCommitNanos = System.nanoTime();
+                entriesStored = false;
+                for (HeldWrite write : logged) {
+                    log(write);
+                }
+                sync();
+                for (HeldWrite write : logged) {
+                    publish(write);
+                }
             }
-            lastCommitNanos = System.nanoTime();
-            entriesStored = false;
-            sync();
-            if (batch.isEmpty()) {
-                return;
+            if (begin && !prepare) {
+                return SharedCommit.Progress.PUT_OFF;
             }
-            for (HeldWrite write : batch) {
-                log(write);
-            }
-            sync();
-            for (HeldWrite write : batch) {
-                publish(write);
-            }
+            return prepared.isEmpty()
+                    ? SharedCommit.Progress.COMPLETE
+                    : SharedCommit.Progress.BEGUN;
         } catch (IOException e) {
             LOG.error("a commit failed, no changes are taken from now on: {}", e.getMessage());
             failure = e;
@@ -216,6 +210,16 @@ class GroupCommit implements WritePath {
             failure = e;
             throw e;
         }
+    }
+
+    /**
+     * Whether the next batch may be prepared while the prepared one is logged: not if it has a
+     * block of that one, whose map entry it would log before that is durable. (Overridden where a
+     * crash test shows that.)
+     */
+    boolean mayPrepare() {
+        return prepared.stream()
+                .allMatch(write -> write.arena().map().held().get(write.premapLba()) == write);
     }
 
     private List<HeldWrite> freeze() {

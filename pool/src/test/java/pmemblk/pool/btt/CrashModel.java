@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.UUID;
@@ -42,6 +43,7 @@ class CrashModel {
     CrashMedium medium;
     CrashMedium tableMedium;
     private BlockTranslationTable table;
+    private @Nullable GroupCommit commit;
     private int lastStamp;
 
     /** The value that each block has for a client. */
@@ -49,6 +51,12 @@ class CrashModel {
 
     /** The values that each block may have after a power cut: the durable one, and all since. */
     private final List<List<Long>> possible = new ArrayList<>();
+
+    /** How many values of each block are not possible any more. */
+    private final long[] pastValues;
+
+    /** For each block, the past values once the commit is complete that has begun; or null. */
+    private long @Nullable [] pastOnceComplete;
 
     /** The block that is being changed, or -1, and the value that it is to have. */
     private int changing = -1;
@@ -88,16 +96,22 @@ class CrashModel {
         this.unit = CrashMedium.unitOf(kind);
         this.blockCount = blockCount;
         this.counts = counts;
-        this.maker = maker;
+        this.maker =
+                (medium, lanes, idle, held) -> {
+                    GroupCommit made = maker.make(medium, lanes, idle, held);
+                    commit = made;
+                    return made;
+                };
         this.info = info(blockCount, laneCount);
         this.tableMedium = newTable();
         this.current = new long[blockCount];
+        this.pastValues = new long[blockCount];
         for (int i = 0; i < blockCount; i++) {
             possible.add(new ArrayList<>(List.of(ZERO)));
         }
         this.medium = mediumMaker.make(kind, BASE + Geometry.MIN_ARENA_SIZE, this);
         format();
-        this.table = open(medium, tableMedium, maker);
+        this.table = open(medium, tableMedium, this.maker);
     }
 
     interface MediumMaker {
@@ -203,13 +217,46 @@ class CrashModel {
 
     /** Flushes; these blocks have then lost the values that they had before their present ones. */
     private void flush(int... blocks) {
-        int[] covered =
-                IntStream.of(blocks)
-                        .map(block -> possible.get(block).lastIndexOf(current[block]))
-                        .toArray();
+        long[] past = pastOnceFlushed();
         run(table::flush);
-        for (int i = 0; i < blocks.length; i++) {
-            possible.get(blocks[i]).subList(0, covered[i]).clear();
+        for (int block : blocks) {
+            forget(block, past[block]);
+        }
+    }
+
+    /** A client asks for a flush, and one step is done for it; another one began before maybe. */
+    void beginFlush() {
+        long[] past = pastOnceFlushed();
+        run(
+                () -> {
+                    SharedCommit.Progress progress = Objects.requireNonNull(commit).step(true);
+                    forget(pastOnceComplete);
+                    pastOnceComplete = progress == SharedCommit.Progress.PUT_OFF ? null : past;
+                    if (progress == SharedCommit.Progress.COMPLETE) {
+                        forget(past);
+                    }
+                });
+    }
+
+    private long[] pastOnceFlushed() {
+        long[] past = pastValues.clone();
+        for (int block = 0; block < blockCount; block++) {
+            past[block] += possible.get(block).lastIndexOf(current[block]);
+        }
+        return past;
+    }
+
+    private void forget(long @Nullable [] past) {
+        for (int block = 0; past != null && block < blockCount; block++) {
+            forget(block, past[block]);
+        }
+    }
+
+    private void forget(int block, long past) {
+        long more = past - pastValues[block];
+        if (more > 0) {
+            possible.get(block).subList(0, (int) more).clear();
+            pastValues[block] = past;
         }
     }
 
@@ -247,6 +294,7 @@ class CrashModel {
         }
         changing = -1;
         lostPower = false;
+        pastOnceComplete = null;
     }
 
     /** Whether a process is opening the pool, for media that behave oddly then. */

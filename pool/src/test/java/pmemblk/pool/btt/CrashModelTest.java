@@ -7,8 +7,11 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import java.util.function.ObjIntConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
@@ -28,6 +31,16 @@ class CrashModelTest {
     private static final int OPERATIONS = 11;
     private static final int BLOCKS = 3;
     private static final int LANES = 2;
+
+    /** What makes one commit begin while another one is under way. */
+    private static final List<Consumer<CrashModel>> OVERLAPPING =
+            List.of(
+                    model -> model.write(0),
+                    model -> model.write(1),
+                    model -> model.zero(0),
+                    CrashModel::beginFlush,
+                    CrashModel::flush);
+
     private static final int SEEDS = Integer.getInteger("crashmodel.seeds", 10_000);
     private static final int LONG_TRACE = 200;
 
@@ -62,6 +75,30 @@ class CrashModelTest {
                             });
         }
         report(kind + ": " + traces + " traces", powerCuts, kills, begin);
+        assertTrue(powerCuts.get() > 1000, "too few images: " + powerCuts);
+    }
+
+    @Test
+    void noTraceOfFlushesThatShareSyncsLeavesAnythingTornForeignOrLost() {
+        AtomicLong powerCuts = new AtomicLong();
+        AtomicLong kills = new AtomicLong();
+        long traces = 0;
+        long begin = System.nanoTime();
+        for (int length = 1; length <= 6; length++) {
+            int n = length;
+            long count = Math.round(Math.pow(OVERLAPPING.size(), n));
+            traces += count;
+            LongStream.range(0, count)
+                    .parallel()
+                    .forEach(
+                            trace -> {
+                                CrashModel.Counts counts = new CrashModel.Counts();
+                                runOverlapping(trace, n, counts, GroupCommit::new);
+                                powerCuts.addAndGet(counts.powerCuts);
+                                kills.addAndGet(counts.kills);
+                            });
+        }
+        report("overlapping: " + traces + " traces", powerCuts, kills, begin);
         assertTrue(powerCuts.get() > 1000, "too few images: " + powerCuts);
     }
 
@@ -174,6 +211,25 @@ class CrashModelTest {
     }
 
     @Test
+    void catchesBatchesOfOneBlockThatShareASync() {
+        requireCaught(
+                5,
+                (trace, length) ->
+                        runOverlapping(
+                                trace,
+                                length,
+                                new CrashModel.Counts(),
+                                (medium, laneCount, lanes, held) ->
+                                        new GroupCommit(medium, laneCount, lanes, held) {
+                                            @Override
+                                            boolean mayPrepare() {
+                                                return true;
+                                            }
+                                        }),
+                OVERLAPPING.size());
+    }
+
+    @Test
     void catchesPersistentMemoryThatForgetsToPersistTheFlog() {
         requireCaught(
                 Medium.Kind.DAX,
@@ -205,13 +261,26 @@ class CrashModelTest {
             Medium.Kind kind,
             BlockTranslationTable.GroupCommitMaker maker,
             CrashModel.MediumMaker medium) {
+        requireCaught(
+                5,
+                (trace, length) ->
+                        runTrace(kind, trace, length, new CrashModel.Counts(), maker, medium),
+                OPERATIONS);
+    }
+
+    /** A trace by its number, and its length. */
+    private interface Trial {
+        void run(long trace, int length);
+    }
+
+    private static void requireCaught(int longest, Trial trial, int operations) {
         assertThrows(
                 CrashModel.Violation.class,
                 () -> {
-                    for (int length = 1; length <= 5; length++) {
-                        long count = Math.round(Math.pow(OPERATIONS, length));
+                    for (int length = 1; length <= longest; length++) {
+                        long count = Math.round(Math.pow(operations, length));
                         for (long trace = 0; trace < count; trace++) {
-                            runTrace(kind, trace, length, new CrashModel.Counts(), maker, medium);
+                            trial.run(trace, length);
                         }
                     }
                 });
@@ -239,26 +308,55 @@ class CrashModelTest {
             CrashModel.MediumMaker mediumMaker) {
         try {
             CrashModel model = new CrashModel(kind, BLOCKS, LANES, counts, maker, mediumMaker);
-            SplittableRandom random = new SplittableRandom(trace);
-            long rest = trace;
-            for (int i = 0; i < length; i++) {
-                if (i == length - 1) {
-                    model.medium.listen(
-                            unit -> {
-                                model.verifyPowerCuts(unit, MAX_IMAGES, random);
-                                model.verifyKill();
-                            });
-                    model.tableMedium.listen(unit -> model.verifyKill());
-                }
-                apply(model, (int) (rest % OPERATIONS));
-                rest /= OPERATIONS;
-            }
-            model.verifyPowerCuts(-1, MAX_IMAGES, random);
-            model.verifyKill();
-            model.verifyRunning();
+            runTrace(model, trace, length, OPERATIONS, CrashModelTest::apply);
         } catch (CrashModel.Violation | IOException e) {
             throw violation("trace %d of length %d".formatted(trace, length), e);
         }
+    }
+
+    /** Runs a trace of {@link #OVERLAPPING} in the same way, with a lane more. */
+    private void runOverlapping(
+            long trace,
+            int length,
+            CrashModel.Counts counts,
+            BlockTranslationTable.GroupCommitMaker maker) {
+        try {
+            CrashModel model =
+                    new CrashModel(Medium.Kind.FILE, BLOCKS, 3, counts, maker, this::sound);
+            runTrace(
+                    model,
+                    trace,
+                    length,
+                    OVERLAPPING.size(),
+                    (same, operation) -> OVERLAPPING.get(operation).accept(same));
+        } catch (CrashModel.Violation | IOException e) {
+            throw violation("overlapping trace %d of length %d".formatted(trace, length), e);
+        }
+    }
+
+    private static void runTrace(
+            CrashModel model,
+            long trace,
+            int length,
+            int operations,
+            ObjIntConsumer<CrashModel> apply) {
+        SplittableRandom random = new SplittableRandom(trace);
+        long rest = trace;
+        for (int i = 0; i < length; i++) {
+            if (i == length - 1) {
+                model.medium.listen(
+                        unit -> {
+                            model.verifyPowerCuts(unit, MAX_IMAGES, random);
+                            model.verifyKill();
+                        });
+                model.tableMedium.listen(unit -> model.verifyKill());
+            }
+            apply.accept(model, (int) (rest % operations));
+            rest /= operations;
+        }
+        model.verifyPowerCuts(-1, MAX_IMAGES, random);
+        model.verifyKill();
+        model.verifyRunning();
     }
 
     private static void apply(CrashModel model, int operation) {
@@ -372,13 +470,18 @@ class CrashModelTest {
 
     private static void applyAny(CrashModel model, SplittableRandom random) {
         int block = random.nextInt(model.blockCount);
-        switch (random.nextInt(12)) {
+        switch (random.nextInt(15)) {
             case 0, 1, 2 -> model.write(block);
             case 3, 4 -> model.edit(block, random.nextInt(2));
             case 5, 6 -> model.zero(block);
             case 7 -> model.setError(block);
             case 8 -> model.writeWithFua(block);
             case 9, 10 -> model.flush();
+            case 11, 12, 13 -> {
+                if (model.commitsInGroups()) {
+                    model.beginFlush();
+                }
+            }
             default -> recover(model, random);
         }
     }

@@ -1,0 +1,153 @@
+package pmemblk.pool.btt;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class SharedCommitTest {
+    private static final int CALLERS = 16;
+    private static final int ROUNDS = 200;
+    private static final long STEP_NANOS = 500_000;
+
+    private final ExecutorService threads = Executors.newCachedThreadPool();
+    private final AtomicInteger steps = new AtomicInteger();
+
+    /** Commits begun and complete; of the steps, of which there is one at a time. */
+    private volatile int begun;
+
+    private volatile int complete;
+
+    @AfterEach
+    void endThreads() {
+        threads.shutdownNow();
+    }
+
+    /** A step that takes a while and puts nothing off. */
+    private SharedCommit.Progress step(boolean begin) {
+        int before = begun;
+        if (begin) {
+            begun = before + 1;
+        }
+        steps.incrementAndGet();
+        LockSupport.parkNanos(STEP_NANOS);
+        complete = before;
+        return begin ? SharedCommit.Progress.BEGUN : SharedCommit.Progress.COMPLETE;
+    }
+
+    /** So many callers who come back as soon as they are served. */
+    private void callAgainAndAgain(SharedCommit shared, int callers)
+            throws ExecutionException, InterruptedException {
+        List<Future<?>> clients = new ArrayList<>();
+        for (int i = 0; i < callers; i++) {
+            clients.add(
+                    threads.submit(
+                            () -> {
+                                for (int round = 0; round < ROUNDS; round++) {
+                                    int before = begun;
+                                    shared.await();
+                                    assertTrue(complete > before);
+                                }
+                                return null;
+                            }));
+        }
+        for (Future<?> client : clients) {
+            client.get();
+        }
+    }
+
+    @Test
+    void aCommitIsCompleteThatBeganAfterTheCall() throws Exception {
+        callAgainAndAgain(new SharedCommit(this::step), CALLERS);
+
+        assertEquals(begun, complete);
+    }
+
+    @Test
+    void commitsThatOverlapTakeOneStepEach() throws Exception {
+        callAgainAndAgain(new SharedCommit(this::step), CALLERS);
+
+        // A caller gets at best every second step; if nothing overlapped it would be every fourth.
+        assertTrue(steps.get() >= 2 * ROUNDS);
+        assertTrue(steps.get() <= 3 * ROUNDS + 3 * CALLERS, () -> steps + " steps");
+    }
+
+    @Test
+    void aCommitAloneTakesTwoSteps() throws Exception {
+        callAgainAndAgain(new SharedCommit(this::step), 1);
+
+        assertEquals(2 * ROUNDS, steps.get());
+    }
+
+    @Test
+    void aCommitWithNothingToDoTakesOneStep() throws Exception {
+        SharedCommit shared =
+                new SharedCommit(
+                        begin -> {
+                            steps.incrementAndGet();
+                            return SharedCommit.Progress.COMPLETE;
+                        });
+        shared.await();
+
+        assertEquals(1, steps.get());
+    }
+
+    @Test
+    void whatIsPutOffIsBegunByTheNextStep() throws Exception {
+        List<Boolean> begins = new ArrayList<>();
+        SharedCommit shared =
+                new SharedCommit(
+                        begin -> {
+                            begins.add(begin);
+                            return begins.size() == 1
+                                    ? SharedCommit.Progress.PUT_OFF
+                                    : begins.size() == 2
+                                            ? SharedCommit.Progress.BEGUN
+                                            : SharedCommit.Progress.COMPLETE;
+                        });
+        shared.await();
+
+        assertEquals(List.of(true, true, false), begins);
+    }
+
+    @Test
+    void everyCallerOfAFailedCommitLearnsWhy() throws Exception {
+        CountDownLatch mayFail = new CountDownLatch(1);
+        SharedCommit shared =
+                new SharedCommit(
+                        begin -> {
+                            try {
+                                mayFail.await();
+                            } catch (InterruptedException e) {
+                                throw new IOException(e);
+                            }
+                            throw new IOException("medium error");
+                        });
+        List<Future<?>> calls = new ArrayList<>();
+        for (int i = 0; i < CALLERS; i++) {
+            calls.add(
+                    threads.submit(
+                            () -> {
+                                shared.await();
+                                return null;
+                            }));
+        }
+        mayFail.countDown();
+        for (Future<?> call : calls) {
+            ExecutionException e = assertThrows(ExecutionException.class, call::get);
+            assertTrue(String.valueOf(e.getMessage()).contains("medium error"));
+        }
+    }
+}
