@@ -23,6 +23,20 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
     private boolean flagsSeen;
     private boolean paused;
 
+    /** Begins with the client's flags. */
+    public HandshakeDecoder() {
+        this(false);
+    }
+
+    private HandshakeDecoder(boolean flagsSeen) {
+        this.flagsSeen = flagsSeen;
+    }
+
+    /** Goes on with the options behind one at which another decoder was paused. */
+    public static HandshakeDecoder ofMoreOptions() {
+        return new HandshakeDecoder(true);
+    }
+
     /** The flags that a client answers the greeting with. */
     public record ClientFlags(int flags) {}
 

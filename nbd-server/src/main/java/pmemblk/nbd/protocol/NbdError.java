@@ -6,6 +6,8 @@ public enum NbdError {
     EPERM(1),
     /** The medium failed. */
     EIO(5),
+    /** The server has no memory left for this request. */
+    ENOMEM(12),
     /** The request makes no sense. */
     EINVAL(22),
     /** A write beyond the end. */

@@ -30,6 +30,12 @@ public record Request(
         return new Request(command, flags, cookie, offset, newLength, 0);
     }
 
+    /** The same about a part of its range, and without FUA: that is for the whole. */
+    public Request piece(long progress, long pieceLength) {
+        int flagsOfPiece = flags & ~Command.FLAG_FUA;
+        return new Request(command, flagsOfPiece, cookie, offset + progress, pieceLength, 0);
+    }
+
     public boolean has(int flag) {
         return (flags & flag) != 0;
     }

@@ -3,15 +3,17 @@ package pmemblk.nbd.server;
 import java.util.ArrayDeque;
 import java.util.Queue;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadPoolExecutor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Some of the threads of an executor that others use, too: runs no more than so many tasks at a
- * time and lets the rest wait, so that one who waits for a device leaves threads to the others.
- * Thread-safe.
+ * Some of the threads of a pool that others use, too: runs no more than so many tasks at a time and
+ * lets the rest wait, so that one who waits for a device leaves threads to the others. Whoever has
+ * many tasks queues up again after each if others wait for a thread. Thread-safe.
  */
 final class BoundedExecutor implements Executor {
-    private final Executor threads;
+    private final ThreadPoolExecutor threads;
     private final int limit;
 
     /** Guarded by this object's monitor, as the line is. */
@@ -19,7 +21,7 @@ final class BoundedExecutor implements Executor {
 
     private final Queue<Runnable> line = new ArrayDeque<>();
 
-    BoundedExecutor(Executor threads, int limit) {
+    BoundedExecutor(ThreadPoolExecutor threads, int limit) {
         this.threads = threads;
         this.limit = limit;
     }
@@ -37,9 +39,11 @@ final class BoundedExecutor implements Executor {
     }
 
     private void runFrom(Runnable first) {
-        for (Runnable task = first; task != null; task = next()) {
+        Runnable task = first;
+        do {
             task.run();
-        }
+            task = next();
+        } while (task != null && !queuesUp(task));
     }
 
     private synchronized @Nullable Runnable next() {
@@ -48,5 +52,18 @@ final class BoundedExecutor implements Executor {
             running--;
         }
         return task;
+    }
+
+    /** Leaves a task to another thread if others wait for this one. */
+    private boolean queuesUp(Runnable task) {
+        if (threads.getQueue().isEmpty()) {
+            return false;
+        }
+        try {
+            threads.execute(() -> runFrom(task));
+            return true;
+        } catch (RejectedExecutionException shutDown) {
+            return false;
+        }
     }
 }

@@ -4,6 +4,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
+import java.util.function.LongConsumer;
 
 /**
  * The bytes of requests and replies that all connections together may hold in memory.
@@ -19,7 +20,7 @@ final class ByteBudget {
 
     private final Queue<Waiter> line = new ArrayDeque<>();
 
-    private record Waiter(long bytes, Runnable wake) {}
+    private record Waiter(long bytes, LongConsumer wake) {}
 
     /**
      * A budget.
@@ -33,10 +34,10 @@ final class ByteBudget {
     /**
      * Takes bytes, to be {@linkplain #give given back}.
      *
-     * @param wake run, by whoever gives some back, if there are none now: the bytes have been taken
+     * @param wake gets the bytes, from whoever gives some back, if there are not enough now
      * @return whether there were enough
      */
-    synchronized boolean take(long bytes, Runnable wake) {
+    synchronized boolean take(long bytes, LongConsumer wake) {
         if (line.isEmpty() && used + bytes <= limit) {
             used += bytes;
             return true;
@@ -47,13 +48,16 @@ final class ByteBudget {
 
     void give(long bytes) {
         for (Waiter waiter : giveAndServe(bytes)) {
-            waiter.wake.run();
+            waiter.wake.accept(waiter.bytes);
         }
     }
 
     private synchronized List<Waiter> giveAndServe(long bytes) {
         used -= bytes;
-        List<Waiter> served = new ArrayList<>(0);
+        if (line.isEmpty()) {
+            return List.of();
+        }
+        List<Waiter> served = new ArrayList<>(1);
         for (Waiter next = line.peek(); next != null; next = line.peek()) {
             if (used + next.bytes > limit) {
                 break;
@@ -62,6 +66,11 @@ final class ByteBudget {
             served.add(line.remove());
         }
         return served;
+    }
+
+    /** Whether somebody waits for bytes. */
+    synchronized boolean isShort() {
+        return !line.isEmpty();
     }
 
     synchronized long used() {

@@ -1,15 +1,27 @@
 package pmemblk.nbd.server;
 
 import io.netty.channel.Channel;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicInteger;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** The connections of a server, counted against their limits. Thread-safe. */
+/**
+ * The connections of a server, counted against their limits. Where there are too many, the one that
+ * has been longest in its handshake makes room: who means well is through with it soon.
+ * Thread-safe.
+ */
 final class Connections {
+    private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
+
     private final ServerOptions.ClientLimits limits;
-    private final Set<Channel> open = ConcurrentHashMap.newKeySet();
-    private final AtomicInteger handshakes = new AtomicInteger();
+
+    /** Guarded by this object's monitor, as the next is. */
+    private final Set<Channel> open = new LinkedHashSet<>();
+
+    /** Those that have not finished their handshake, the oldest first. */
+    private final Set<Channel> handshakes = new LinkedHashSet<>();
 
     Connections(ServerOptions.ClientLimits limits) {
         this.limits = limits;
@@ -17,22 +29,40 @@ final class Connections {
 
     /** Admits a connection, which begins its handshake; false if there are too many. */
     boolean admit(Channel channel) {
-        if (handshakes.incrementAndGet() > limits.maxHandshakes()
-                || open.size() >= limits.maxConnections()) {
-            handshakes.decrementAndGet();
+        if (!makeRoomAndAdd(channel)) {
             return false;
         }
-        open.add(channel);
-        channel.closeFuture().addListener(closed -> open.remove(channel));
+        channel.closeFuture().addListener(closed -> remove(channel));
         return true;
     }
 
-    /** An admitted connection has finished its handshake, one way or the other. */
-    void handshakeDone() {
-        handshakes.decrementAndGet();
+    private synchronized boolean makeRoomAndAdd(Channel channel) {
+        if (handshakes.size() >= limits.maxHandshakes() || open.size() >= limits.maxConnections()) {
+            if (handshakes.isEmpty()) {
+                return false;
+            }
+            Channel oldest = handshakes.iterator().next();
+            LOG.debug("hanging up on {}: others begin their handshake", oldest.remoteAddress());
+            remove(oldest);
+            oldest.close();
+        }
+        open.add(channel);
+        handshakes.add(channel);
+        return true;
     }
 
-    Set<Channel> open() {
-        return open;
+    private synchronized void remove(Channel channel) {
+        open.remove(channel);
+        handshakes.remove(channel);
+    }
+
+    /** An admitted connection has finished its handshake, one way or the other. */
+    synchronized void handshakeDone(Channel channel) {
+        handshakes.remove(channel);
+    }
+
+    /** Those that are open now. */
+    synchronized List<Channel> open() {
+        return List.copyOf(open);
     }
 }

@@ -43,7 +43,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private final Exports exports;
     private final Transmission transmission;
     private final Connections connections;
-    private final TlsUpgrade tls;
+    private final Admission admission;
     private final long timeoutMillis;
 
     /** Forgotten where TLS begins: an attacker may have put it there. */
@@ -63,12 +63,12 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             Exports exports,
             Transmission transmission,
             Connections connections,
-            TlsUpgrade tls,
+            Admission admission,
             long timeoutMillis) {
         this.exports = exports;
         this.transmission = transmission;
         this.connections = connections;
-        this.tls = tls;
+        this.admission = admission;
         this.timeoutMillis = timeoutMillis;
     }
 
@@ -99,17 +99,21 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "more than %d options".formatted(optionCount - 1));
             return;
         }
+        if (!ctx.channel().isWritable()) {
+            hangUp(ctx, "it asks on and does not read the answers");
+            return;
+        }
         if (option.code() == OptionCode.SET_META_CONTEXT) {
             // It takes the place of an earlier one, even if it fails.
             negotiation.select("", List.of());
         }
-        OptionReply.Refusal refusal = tls.refusal(option, exports);
+        OptionReply.Refusal refusal = admission.refusal(option, exports);
         if (refusal != null) {
             refuse(ctx, option, refusal);
             return;
         }
         switch (option) {
-            case Option.ExportName(String name) -> exportName(ctx, name);
+            case Option.ExportName exportName -> exportName(ctx, exportName);
             case Option.Abort abort ->
                     acknowledge(ctx, abort).addListener(ChannelFutureListener.CLOSE);
             case Option.List list -> list(ctx, list);
@@ -128,7 +132,8 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
     }
 
-    private void exportName(ChannelHandlerContext ctx, String name) {
+    private void exportName(ChannelHandlerContext ctx, Option.ExportName option) {
+        String name = option.name();
         Export export = exports.get(name);
         if (export == null) {
             hangUp(ctx, "no export is named '%s'".formatted(shown(name)));
@@ -141,6 +146,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         Session session = negotiation.session(exports.resolve(name), export);
         begin(
                 ctx,
+                option,
                 session,
                 out ->
                         HandshakeEncoder.exportName(
@@ -165,7 +171,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private void list(ChannelHandlerContext ctx, Option.List list) {
         ByteBuf out = ctx.alloc().directBuffer();
         for (String name : exports.names()) {
-            if (tls.access(name) != null) {
+            if (admission.refusalOf(name) != null) {
                 continue;
             }
             String description = Objects.requireNonNull(exports.get(name)).info().description();
@@ -183,7 +189,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
         optionCount = 0;
         negotiation = new Negotiation();
-        tls.begin(ctx);
+        admission.beginTls(ctx);
     }
 
     private void info(ChannelHandlerContext ctx, Option.Info option) {
@@ -194,7 +200,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
         Session session = negotiation.session(exports.resolve(option.name()), export);
         if (option.go()) {
-            begin(ctx, session, out -> describe(out, option, session));
+            begin(ctx, option, session, out -> describe(out, option, session));
         } else {
             answer(ctx, out -> describe(out, option, session));
         }
@@ -282,29 +288,45 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     }
 
     /** Answers and begins transmission, as soon as may be. */
-    private void begin(ChannelHandlerContext ctx, Session session, Consumer<ByteBuf> encoder) {
+    private void begin(
+            ChannelHandlerContext ctx, Option option, Session session, Consumer<ByteBuf> encoder) {
         CompletableFuture<TransmissionHandler> ready = transmission.begin(session);
         if (ready.isDone()) {
-            begin(ctx, session, encoder, ready.join());
+            begin(ctx, option, session, encoder, ready.join());
             return;
         }
         LOG.debug("{} waits for requests of dead connections", ctx.channel().remoteAddress());
-        ctx.pipeline().get(HandshakeDecoder.class).pause();
+        HandshakeDecoder decoder = ctx.pipeline().get(HandshakeDecoder.class);
+        decoder.pause();
         ctx.channel().config().setAutoRead(false);
-        ready.thenAcceptAsync(handler -> begin(ctx, session, encoder, handler), ctx.executor());
+        ready.thenAcceptAsync(
+                handler -> {
+                    if (!finished) {
+                        ctx.channel().config().setAutoRead(true);
+                        begin(ctx, option, session, encoder, handler);
+                    }
+                    if (!finished) { // since this was refused: more options may be here already
+                        ctx.pipeline()
+                                .addBefore(ctx.name(), null, HandshakeDecoder.ofMoreOptions())
+                                .remove(decoder);
+                    }
+                },
+                ctx.executor());
     }
 
+    /** Dead connections have given back their places by now. */
     private void begin(
             ChannelHandlerContext ctx,
+            Option option,
             Session session,
             Consumer<ByteBuf> encoder,
             TransmissionHandler handler) {
-        if (finished) {
+        if (!handler.claimPlace()) {
+            refuse(ctx, option, Admission.FULL);
             return;
         }
         LOG.debug("{} uses export '{}'", ctx.channel().remoteAddress(), session.exportName());
         answer(ctx, encoder);
-        ctx.channel().config().setAutoRead(true);
         ctx.pipeline().replace(this, "transmission", handler);
         ctx.pipeline().remove(HandshakeDecoder.class);
     }
@@ -335,18 +357,18 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
 
     @Override
     public void channelInactive(ChannelHandlerContext ctx) {
-        finish();
+        finish(ctx);
     }
 
     @Override
     public void handlerRemoved(ChannelHandlerContext ctx) {
-        finish();
+        finish(ctx);
     }
 
-    private void finish() {
+    private void finish(ChannelHandlerContext ctx) {
         if (!finished) {
             finished = true;
-            connections.handshakeDone();
+            connections.handshakeDone(ctx.channel());
             if (deadline != null) {
                 deadline.cancel(false);
             }

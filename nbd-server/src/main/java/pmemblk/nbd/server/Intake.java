@@ -45,13 +45,19 @@ final class Intake {
         return request;
     }
 
-    /** The payload of the request, which the caller releases; null if it is not all there. */
-    @Nullable ByteBuf payload(ByteBufAllocator alloc, int length) {
+    /**
+     * The payload of the request, which the caller releases; null if it is not all there.
+     *
+     * @param inFlight bytes of requests and replies that the connection holds
+     */
+    @Nullable ByteBuf payload(ByteBufAllocator alloc, int length, long inFlight) {
         ByteBuf bytes = received.bytes();
         ByteBuf filling = payload;
         if (filling == null) {
             if (bytes.readableBytes() >= length) {
-                return bytes.readRetainedSlice(length);
+                return received.isScattered(inFlight)
+                        ? alloc.directBuffer(length).writeBytes(bytes, length)
+                        : bytes.readRetainedSlice(length);
             }
             if (received.hasRoomFor(length)) {
                 return null;

@@ -2,7 +2,6 @@ package pmemblk.nbd.server;
 
 import io.netty.bootstrap.ServerBootstrap;
 import io.netty.channel.Channel;
-import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
@@ -67,9 +66,11 @@ public final class NbdServer implements AutoCloseable {
                         EpollIoHandler.newFactory());
         for (String name : exports.names()) {
             Export export = Objects.requireNonNull(exports.get(name));
-            served.put(name, new ServedExport(name, export, options.ioThreads()));
+            int maxSessions =
+                    options.access().maxConnections().getOrDefault(name, Integer.MAX_VALUE);
+            served.put(name, new ServedExport(name, export, options.ioThreads(), maxSessions));
         }
-        this.budget = new ByteBudget(options.limits().maxBytesInFlight());
+        this.budget = new ByteBudget(options.limits().maxBytes());
         this.connections = new Connections(options.limits());
     }
 
@@ -119,8 +120,13 @@ public final class NbdServer implements AutoCloseable {
     }
 
     private void accept(Channel channel) {
+        if (!options.access().admits(channel.remoteAddress())) {
+            LOG.debug("hanging up on {}: its network is not allowed", channel.remoteAddress());
+            channel.close();
+            return;
+        }
         if (!connections.admit(channel)) {
-            LOG.debug("too many connections: hanging up on {}", channel.remoteAddress());
+            LOG.debug("hanging up on {}: too many connections", channel.remoteAddress());
             channel.close();
             return;
         }
@@ -134,21 +140,26 @@ public final class NbdServer implements AutoCloseable {
                 .addLast(
                         new HandshakeHandler(
                                 exports,
-                                session -> transmission(session, received),
+                                session -> transmission(channel, session, received),
                                 connections,
-                                new TlsUpgrade(tls, received),
+                                new Admission(
+                                        options.access(), channel, new TlsUpgrade(tls, received)),
                                 options.limits().handshakeTimeout().toMillis()));
     }
 
     private CompletableFuture<TransmissionHandler> transmission(
-            Session session, ReceiveBuffer received) {
+            Channel channel, Session session, ReceiveBuffer received) {
         ServedExport used = Objects.requireNonNull(served.get(session.exportName()));
-        int maxInFlight = options.limits().maxRequestsInFlight();
         return used.fence()
                 .thenApply(
                         clear ->
                                 new TransmissionHandler(
-                                        session, received, used, budget, maxInFlight));
+                                        channel,
+                                        session,
+                                        received,
+                                        used,
+                                        budget,
+                                        options.limits()));
     }
 
     /** Where connections are accepted, as bound: TCP addresses first, then Unix sockets. */
@@ -194,9 +205,9 @@ public final class NbdServer implements AutoCloseable {
     }
 
     private static void end(Channel channel) {
-        ChannelHandlerContext transmission = channel.pipeline().context(TransmissionHandler.class);
+        TransmissionHandler transmission = channel.pipeline().get(TransmissionHandler.class);
         if (transmission != null) {
-            ((TransmissionHandler) transmission.handler()).stop(transmission);
+            transmission.stop();
         } else if (channel.pipeline().get(EndingHandler.class) == null) {
             channel.close();
         }

@@ -31,15 +31,18 @@ final class ReadReply {
     private final Session session;
     private final Request request;
     private final boolean now;
+    private final FailureLog failures;
     private final Extents extents;
 
     /** Whether reading failed, so that no more of the extents are told of. */
     private boolean failed;
 
-    private ReadReply(Session session, Request request, Extents extents, boolean now) {
+    private ReadReply(
+            Session session, Request request, Extents extents, FailureLog failures, boolean now) {
         this.session = session;
         this.request = request;
         this.extents = extents;
+        this.failures = failures;
         this.now = now;
     }
 
@@ -50,7 +53,11 @@ final class ReadReply {
      * @return null if it would, and must not
      */
     static @Nullable ByteBuf make(
-            Session session, ByteBufAllocator alloc, Request request, boolean now)
+            Session session,
+            ByteBufAllocator alloc,
+            FailureLog failures,
+            Request request,
+            boolean now)
             throws IOException {
         Extents extents = new Extents(Integer.MAX_VALUE);
         boolean whole = request.has(Command.FLAG_DF);
@@ -64,7 +71,7 @@ final class ReadReply {
         if (!session.extents(request.offset(), request.length(), upToError, now)) {
             return null;
         }
-        ReadReply reply = new ReadReply(session, request, extents, now);
+        ReadReply reply = new ReadReply(session, request, extents, failures, now);
         ByteBuf out = alloc.directBuffer(reply.size());
         boolean done = false;
         try {
@@ -127,12 +134,7 @@ final class ReadReply {
             }
             out.writerIndex(out.writerIndex() + length);
         } catch (IOException e) {
-            LOG.warn(
-                    "export '{}': READ of {} bytes at {} failed: {}",
-                    session.exportName(),
-                    length,
-                    offset,
-                    e.getMessage());
+            failures.failed(request, e);
             failed = true;
             out.writerIndex(start);
             failure(out, "the storage failed; the server's log says how", offset);

@@ -6,6 +6,8 @@ import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelConfig;
 import io.netty.channel.RecvByteBufAllocator;
 import io.netty.util.UncheckedBooleanSupplier;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,9 +15,9 @@ import org.jspecify.annotations.Nullable;
  * to: its free end, or the rest of a long payload. So nothing is copied between socket and request.
  *
  * <p>Slices of it may outlive a burst: bytes are never moved under them, a new chunk is begun
- * instead. Between bursts an idle connection holds no memory. Until {@link #begin}, and for what
- * TLS has to decrypt first, the channel gets a buffer of its own for each receive. Belongs to the
- * connection's event loop.
+ * instead, and what slices keep of old ones is bounded. Between bursts an idle connection holds no
+ * memory. Until {@link #begin}, and for what TLS has to decrypt first, the channel gets a buffer of
+ * its own for each receive. Belongs to the connection's event loop.
  */
 final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.ExtendedHandle {
     /** Holds a request of 128 KiB with its header, or thirty of 4 KiB. */
@@ -29,6 +31,9 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
     /** Holds three or four TLS records of 16 KiB. */
     private static final int TLS_SIZE = 64 << 10;
 
+    /** Chunks that a connection may keep for slices, however small these are. */
+    private static final long SPARE_CHUNKS = 2;
+
     /** Receives in a row before other connections of the loop get their turn. */
     private static final int RECEIVES_PER_TURN = 4;
 
@@ -38,8 +43,12 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
     private @Nullable ByteBuf chunk;
     private @Nullable ByteBuf target;
 
+    /** Chunks that were left behind full, and of which slices may still be in use. */
+    private final List<ByteBuf> leftBehind = new ArrayList<>(0);
+
     private @Nullable ChannelConfig config;
     private int receiveCount;
+    private long total;
     private int lastBytesRead;
     private int attemptedBytesRead;
 
@@ -72,6 +81,11 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
         target = newTarget;
     }
 
+    /** Bytes that the channel has received in all. */
+    long total() {
+        return total;
+    }
+
     /** Takes over what the channel has read, or what a handler before this one has left. */
     @SuppressWarnings("ReferenceEquality") // it is the buffer itself that was lent, or another
     void add(ByteBuf received) {
@@ -92,14 +106,34 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
         }
     }
 
+    /**
+     * Whether slices that are in use keep chunks that would hold much more than what is in flight,
+     * so that it is better to copy what comes next.
+     *
+     * @param inFlight bytes
+     */
+    boolean isScattered(long inFlight) {
+        forget();
+        return (long) leftBehind.size() * CHUNK_SIZE > SPARE_CHUNKS * CHUNK_SIZE + inFlight;
+    }
+
+    /** Gives back chunks that nobody uses any more. */
+    private void forget() {
+        leftBehind.removeIf(old -> old.refCnt() == 1 && old.release());
+    }
+
     /** Gives back the memory if nothing is in it; to be called between bursts. */
     void trim() {
-        if (chunk != null && !chunk.isReadable()) {
-            release();
+        forget();
+        if (chunk != null && !chunk.isReadable() && chunk.refCnt() == 1) {
+            chunk.release();
+            chunk = null;
         }
     }
 
     void release() {
+        leftBehind.forEach(ByteBuf::release);
+        leftBehind.clear();
         if (chunk != null) {
             chunk.release();
             chunk = null;
@@ -126,10 +160,13 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
             return current;
         }
         int kept = current == null ? 0 : current.readableBytes();
-        ByteBuf next = alloc.directBuffer(Math.max(kept + length, CHUNK_SIZE));
+        // What is kept may be more than a chunk, where the input ends before it is taken.
+        int room = kept <= CHUNK_SIZE / 2 ? length : CHUNK_SIZE;
+        ByteBuf next = alloc.directBuffer(Math.max(kept + Math.max(room, length), CHUNK_SIZE));
         if (current != null) {
             next.writeBytes(current);
-            current.release();
+            leftBehind.add(current);
+            forget();
         }
         chunk = next;
         return next;
@@ -159,6 +196,7 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
     @Override
     public void lastBytesRead(int bytes) {
         lastBytesRead = bytes;
+        total += Math.max(0, bytes);
     }
 
     @Override

@@ -2,13 +2,12 @@ package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
+import io.netty.buffer.Unpooled;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import pmemblk.nbd.export.ExportFullException;
 import pmemblk.nbd.protocol.Chunk;
 import pmemblk.nbd.protocol.Command;
@@ -21,7 +20,8 @@ import pmemblk.nbd.protocol.StatusQuery;
 
 /** Carries out valid requests of one session, on whatever thread, and makes their replies. */
 final class RequestRunner {
-    private static final Logger LOG = LoggerFactory.getLogger(RequestRunner.class);
+    static final Refusal NO_MEMORY =
+            new Refusal(NbdError.ENOMEM, "the server has no memory left for this; try again");
 
     private static final Refusal STORAGE_FAILED =
             new Refusal(NbdError.EIO, "the storage failed; the server's log says how");
@@ -29,12 +29,17 @@ final class RequestRunner {
     private static final Refusal STORAGE_FULL =
             new Refusal(NbdError.ENOSPC, "the storage is full; the server's log says how");
 
+    /** Blocks that a TRIM or WRITE_ZEROES deals with before others get their turn. */
+    private static final long BLOCKS_PER_PIECE = 4096;
+
     private final Session session;
     private final ByteBufAllocator alloc;
+    private final FailureLog failures;
 
-    RequestRunner(Session session, ByteBufAllocator alloc) {
+    RequestRunner(Session session, ByteBufAllocator alloc, FailureLog failures) {
         this.session = session;
         this.alloc = alloc;
+        this.failures = failures;
     }
 
     /**
@@ -74,14 +79,43 @@ final class RequestRunner {
         return Objects.requireNonNull(attempt(request, payload, false));
     }
 
+    /** Bytes that a request deals with at once, of those from {@code progress} on. */
+    long pieceLength(Request request, long progress) {
+        if (request.command() != Command.TRIM && request.command() != Command.WRITE_ZEROES) {
+            return request.length();
+        }
+        long blockSize = session.export().info().blockSize();
+        long start = request.offset() + progress;
+        long end = (start / blockSize + BLOCKS_PER_PIECE) * blockSize;
+        return Math.min(end - start, request.length() - progress);
+    }
+
+    /**
+     * Carries out one piece of a TRIM or WRITE_ZEROES.
+     *
+     * @return the reply, which the caller releases, if this was the last; else null
+     */
+    @Nullable ByteBuf runPiece(Request request, long progress, long length) {
+        boolean last = progress + length == request.length();
+        try {
+            change(request.piece(progress, length), null);
+            if (last && request.has(Command.FLAG_FUA)) {
+                session.export().flush();
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            return reply(request, refusal(request, e));
+        }
+        return last ? reply(request, null) : null;
+    }
+
     /** Carries out a request; null if it would have to wait and must not. */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
-        Refusal refusal = STORAGE_FAILED;
+        Refusal refusal;
         try {
             if (request.command() == Command.READ) {
                 return session.form() == ReplyForm.SIMPLE
                         ? read(request, now)
-                        : ReadReply.make(session, alloc, request, now);
+                        : ReadReply.make(session, alloc, failures, request, now);
             }
             if (request.command() == Command.BLOCK_STATUS) {
                 return payload == null
@@ -92,31 +126,27 @@ final class RequestRunner {
                 change(request, payload);
             }
             return reply(request, null);
-        } catch (IOException e) {
-            if (e instanceof ExportFullException) {
-                refusal = STORAGE_FULL;
-            }
-            LOG.warn(
-                    "export '{}': {} of {} bytes at {} failed: {}",
-                    session.exportName(),
-                    request.command(),
-                    request.length(),
-                    request.offset(),
-                    e.getMessage());
-        } catch (RuntimeException | Error e) {
-            LOG.error(
-                    "export '{}': {} of {} bytes at {} failed",
-                    session.exportName(),
-                    request.command(),
-                    request.length(),
-                    request.offset(),
-                    e);
+        } catch (IOException | RuntimeException | Error e) {
+            refusal = refusal(request, e);
         } finally {
             if (payload != null) {
                 payload.release();
             }
         }
         return reply(request, refusal);
+    }
+
+    private Refusal refusal(Request request, Throwable cause) {
+        if (cause instanceof IOException || cause instanceof OutOfMemoryError) {
+            failures.failed(request, cause);
+        } else {
+            failures.bug(request, cause);
+        }
+        return switch (cause) {
+            case ExportFullException full -> STORAGE_FULL;
+            case OutOfMemoryError spent -> NO_MEMORY;
+            default -> STORAGE_FAILED;
+        };
     }
 
     /**
@@ -181,7 +211,7 @@ final class RequestRunner {
      */
     ByteBuf reply(Request request, @Nullable Refusal refusal) {
         ReplyForm form = session.form();
-        ByteBuf reply = alloc.directBuffer(form.headerSize());
+        ByteBuf reply = smallBuffer(form.headerSize());
         boolean simple = refusal == null ? form != ReplyForm.EXTENDED : form == ReplyForm.SIMPLE;
         if (simple) {
             NbdError error = refusal == null ? null : refusal.error();
@@ -194,5 +224,13 @@ final class RequestRunner {
             ReplyEncoder.chunk(reply, form, request, true, chunk);
         }
         return reply;
+    }
+
+    private ByteBuf smallBuffer(int size) {
+        try {
+            return alloc.directBuffer(size);
+        } catch (OutOfMemoryError noneThere) {
+            return Unpooled.buffer(size);
+        }
     }
 }

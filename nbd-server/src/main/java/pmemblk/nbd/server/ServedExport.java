@@ -28,10 +28,19 @@ final class ServedExport {
     private final ThreadPoolExecutor threads;
     private final Set<TransmissionHandler> sessions = ConcurrentHashMap.newKeySet();
     private final AtomicInteger sessionCount = new AtomicInteger();
+    private final int maxSessions;
+    private final FailureLog failures;
 
-    ServedExport(String name, Export export, int threadCount) {
+    /**
+     * Nobody uses it yet.
+     *
+     * @param maxSessions that may use it at the same time
+     */
+    ServedExport(String name, Export export, int threadCount, int maxSessions) {
         this.name = name;
         this.export = export;
+        this.maxSessions = maxSessions;
+        this.failures = new FailureLog(name, System::nanoTime);
         this.threads =
                 new ThreadPoolExecutor(
                         threadCount,
@@ -68,9 +77,25 @@ final class ServedExport {
                                         : CompletableFuture.completedFuture(null));
     }
 
+    FailureLog failures() {
+        return failures;
+    }
+
+    /** Takes a place for a session that begins now, and gives it back when it ends. */
+    boolean claimPlace() {
+        int count = sessionCount.get();
+        while (count < maxSessions) {
+            if (sessionCount.compareAndSet(count, count + 1)) {
+                return true;
+            }
+            count = sessionCount.get();
+        }
+        return false;
+    }
+
+    /** A session begins that has claimed its place. */
     void sessionBegins(TransmissionHandler session) {
         sessions.add(session);
-        sessionCount.incrementAndGet();
     }
 
     /**

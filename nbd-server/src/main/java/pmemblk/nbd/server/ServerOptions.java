@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.tls.TlsOptions;
 
 /**
@@ -17,6 +18,7 @@ import pmemblk.nbd.tls.TlsOptions;
  *     uses a quarter at most
  * @param stopTimeout for requests in flight when the server stops
  * @param limits what clients may take up
+ * @param access who may connect
  * @param tls how TLS is offered; null if it is not
  */
 public record ServerOptions(
@@ -26,6 +28,7 @@ public record ServerOptions(
         int ioThreads,
         Duration stopTimeout,
         ClientLimits limits,
+        AccessRules access,
         @Nullable TlsOptions tls) {
 
     /** The defaults for all but the addresses. */
@@ -37,37 +40,122 @@ public record ServerOptions(
                 64,
                 Duration.ofSeconds(10),
                 ClientLimits.DEFAULT,
+                AccessRules.NONE,
                 null);
+    }
+
+    /** With so many threads that serve connections, and so many of each export. */
+    public ServerOptions withThreads(int newEventLoops, int newIoThreads) {
+        return new ServerOptions(
+                tcp, unixSockets, newEventLoops, newIoThreads, stopTimeout, limits, access, tls);
+    }
+
+    public ServerOptions withStopTimeout(Duration newTimeout) {
+        return new ServerOptions(
+                tcp, unixSockets, eventLoops, ioThreads, newTimeout, limits, access, tls);
     }
 
     public ServerOptions withLimits(ClientLimits newLimits) {
         return new ServerOptions(
-                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, newLimits, tls);
+                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, newLimits, access, tls);
+    }
+
+    public ServerOptions withAccess(AccessRules newAccess) {
+        return new ServerOptions(
+                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, limits, newAccess, tls);
     }
 
     public ServerOptions withTls(@Nullable TlsOptions newTls) {
         return new ServerOptions(
-                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, limits, newTls);
+                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, limits, access, newTls);
     }
 
     /**
-     * What clients may take up.
+     * What clients may take up. All connections together have no more requests in flight than the
+     * product of {@code maxConnections} and {@code maxRequestsInFlight}.
      *
      * @param handshakeTimeout for the whole handshake of a connection
+     * @param stallTimeout how long a client may stand still with a request half sent or replies
+     *     unread
      * @param maxHandshakes connections that have not finished their handshake
      * @param maxConnections connections in all
      * @param maxRequestsInFlight requests of one connection that are being carried out
-     * @param maxBytesInFlight bytes of requests and replies that are held in memory, of all
-     *     connections; at least as many as one request may carry
+     * @param maxConnectionBytes bytes of requests and replies of one connection that are held in
+     *     memory, or of one request if that carries more
+     * @param maxBytes the same of all connections; at least as many as one request may carry
      */
     public record ClientLimits(
             Duration handshakeTimeout,
+            Duration stallTimeout,
             int maxHandshakes,
             int maxConnections,
             int maxRequestsInFlight,
-            long maxBytesInFlight) {
+            long maxConnectionBytes,
+            long maxBytes) {
 
         public static final ClientLimits DEFAULT =
-                new ClientLimits(Duration.ofSeconds(10), 128, 1024, 64, 256L << 20);
+                new ClientLimits(
+                        Duration.ofSeconds(10),
+                        Duration.ofSeconds(60),
+                        128,
+                        1024,
+                        64,
+                        Limits.PAYLOAD,
+                        256L << 20);
+
+        public ClientLimits {
+            if (maxBytes < Limits.PAYLOAD) {
+                throw new IllegalArgumentException(
+                        "%d bytes do not hold a request of %d".formatted(maxBytes, Limits.PAYLOAD));
+            }
+        }
+
+        /** With other times to finish the handshake, and to stand still. */
+        public ClientLimits withTimeouts(Duration handshake, Duration stall) {
+            return new ClientLimits(
+                    handshake,
+                    stall,
+                    maxHandshakes,
+                    maxConnections,
+                    maxRequestsInFlight,
+                    maxConnectionBytes,
+                    maxBytes);
+        }
+
+        /** With so many unfinished handshakes, and so many connections. */
+        public ClientLimits withConnections(int newMaxHandshakes, int newMaxConnections) {
+            return new ClientLimits(
+                    handshakeTimeout,
+                    stallTimeout,
+                    newMaxHandshakes,
+                    newMaxConnections,
+                    maxRequestsInFlight,
+                    maxConnectionBytes,
+                    maxBytes);
+        }
+
+        /** With so many requests in flight on each connection. */
+        public ClientLimits withRequests(int newMaxRequestsInFlight) {
+            return new ClientLimits(
+                    handshakeTimeout,
+                    stallTimeout,
+                    maxHandshakes,
+                    maxConnections,
+                    newMaxRequestsInFlight,
+                    maxConnectionBytes,
+                    maxBytes);
+        }
+
+        /** With so many bytes in flight on each connection, and on all. */
+        public ClientLimits withBytes(long newMaxConnectionBytes, long newMaxBytes) {
+            return new ClientLimits(
+                    handshakeTimeout,
+                    stallTimeout,
+                    maxHandshakes,
+                    maxConnections,
+                    maxRequestsInFlight,
+                    newMaxConnectionBytes,
+                    newMaxBytes);
+        }
     }
 }

@@ -13,7 +13,6 @@ import java.util.Set;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import org.jspecify.annotations.Nullable;
-import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.protocol.HandshakeEncoder;
 import pmemblk.nbd.protocol.Option;
 import pmemblk.nbd.protocol.OptionCode;
@@ -55,29 +54,19 @@ final class TlsUpgrade {
         this.received = received;
     }
 
-    /** Why an option is refused, however well-formed it is; null if it is not. */
-    @Nullable Refusal refusal(Option option, Exports exports) {
-        boolean required = tls != null && tls.options().required() && session == null;
-        if (required && option.code() != OptionCode.STARTTLS && option.code() != OptionCode.ABORT) {
-            return REQUIRED;
+    /** Why an option is refused until TLS begins, or ever; null if it is not. */
+    @Nullable Refusal refusal(Option option) {
+        if (option instanceof Option.StartTls) {
+            return tls == null ? NOT_OFFERED : session == null ? null : ALREADY;
         }
-        return switch (option) {
-            case Option.StartTls _ -> tls == null ? NOT_OFFERED : session == null ? null : ALREADY;
-            case Option.ExportName(String name) -> access(exports.resolve(name));
-            case Option.Info info -> access(exports.resolve(info.name()));
-            case Option.MetaContext query -> access(exports.resolve(query.exportName()));
-            case Option.Abort _,
-                    Option.List _,
-                    Option.StructuredReply _,
-                    Option.ExtendedHeaders _,
-                    Option.Unsupported _,
-                    Option.Malformed _ ->
-                    null;
-        };
+        boolean required = tls != null && tls.options().required() && session == null;
+        return required && option.code() != OptionCode.STARTTLS && option.code() != OptionCode.ABORT
+                ? REQUIRED
+                : null;
     }
 
     /** Why this client does not get an export, which need not exist; null if it does. */
-    @Nullable Refusal access(String exportName) {
+    @Nullable Refusal refusalOf(String exportName) {
         Set<String> allowed = tls == null ? null : tls.options().allowedNames().get(exportName);
         if (allowed == null) {
             return null;

@@ -1,6 +1,7 @@
 package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelOption;
@@ -8,13 +9,8 @@ import io.netty.channel.socket.ChannelInputShutdownReadComplete;
 import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.util.Objects;
-import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
-import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -28,10 +24,10 @@ import pmemblk.nbd.protocol.Request;
  * The transmission phase of one connection: takes requests as they come, has them carried out here
  * or by the I/O threads, and writes replies in whatever order they get done.
  *
- * <p>All fields but the queue of completions belong to the connection's event loop. No request is
- * taken while too many are in flight, too many bytes are in memory, or the client does not read its
- * replies; then nothing is read from the socket either. Replies are flushed once for all that came
- * in one go.
+ * <p>Belongs to the connection's event loop, but for what says otherwise. No request is taken while
+ * too many are in flight, too many bytes are in memory, or the client does not read its replies;
+ * then nothing is read from the socket either. Replies are flushed once for all that came in one
+ * go.
  *
  * <p>The phase ends with DISC or with the server; what is in flight is answered first. A server
  * that stops refuses what still comes meanwhile. The input ends it too, but nobody then waits for
@@ -43,25 +39,26 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private static final Refusal STOPPING =
             new Refusal(NbdError.ESHUTDOWN, "the server is stopping");
 
+    private final Channel channel;
     private final Session session;
     private final ServedExport served;
     private final Executor ioThreads;
     private final ByteBudget budget;
-    private final int maxInFlight;
+    private final ServerOptions.ClientLimits limits;
     private final ReceiveBuffer received;
     private final Intake intake;
-    private final Queue<Completion> completions = new ConcurrentLinkedQueue<>();
-    private final AtomicBoolean completionsScheduled = new AtomicBoolean();
-
-    /** Set when the handler is added. */
-    private @Nullable RequestRunner runner;
-
-    private @Nullable ChannelHandlerContext context;
+    private final RequestRunner runner;
+    private final ByteShare share;
+    private final Replies replies;
+    private final Completions completions;
 
     private int inFlight;
 
-    /** The request that waits for its bytes of the budget. */
-    private @Nullable Request awaiting;
+    /** Grows with every request that has arrived as a whole. */
+    private long taken;
+
+    /** Whether the request at hand waits for its bytes of the budget. */
+    private boolean awaiting;
 
     /** No request is taken any more: the client said DISC, or all is lost. */
     private boolean ending;
@@ -85,137 +82,165 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private final CompletableFuture<Void> over = new CompletableFuture<>();
 
     private boolean parsing;
-    private boolean unflushed;
-    private long flushCount;
-
-    /** A request that an I/O thread is done with; without a reply if nobody waits for one. */
-    private record Completion(@Nullable ByteBuf reply, long bytes) {}
 
     TransmissionHandler(
+            Channel channel,
             Session session,
             ReceiveBuffer received,
             ServedExport served,
             ByteBudget budget,
-            int maxInFlight) {
+            ServerOptions.ClientLimits limits) {
+        this.channel = channel;
         this.session = session;
         this.received = received;
         this.intake = new Intake(received, session.form() == ReplyForm.EXTENDED);
         this.served = served;
         this.ioThreads = served.threadsOfConnection();
         this.budget = budget;
-        this.maxInFlight = maxInFlight;
+        this.limits = limits;
+        this.runner = new RequestRunner(session, channel.alloc(), served.failures());
+        this.share =
+                new ByteShare(
+                        budget, limits.maxConnectionBytes(), channel.eventLoop(), this::admitted);
+        this.replies = new Replies(channel, share::give, this::resume);
+        this.completions = new Completions(channel.eventLoop(), this::finishAll);
     }
 
     @Override
     public void handlerAdded(ChannelHandlerContext ctx) {
-        runner = new RequestRunner(session, ctx.alloc());
-        context = ctx;
         received.begin();
         served.sessionBegins(this);
         // A client may end its output behind DISC and still wait for its replies.
-        ctx.channel().config().setOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
+        channel.config().setOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
+        StallWatch.begin(this, channel, budget, limits.stallTimeout());
+    }
+
+    /** Takes a place at the export, just before this is added; false if there is none left. */
+    boolean claimPlace() {
+        return served.claimPlace();
     }
 
     @Override
     public void channelRead(ChannelHandlerContext ctx, Object message) {
         received.add((ByteBuf) message);
-        takeRequests(ctx);
+        takeRequests();
     }
 
     @Override
     public void channelReadComplete(ChannelHandlerContext ctx) {
-        flush(ctx);
+        replies.flush();
         received.trim();
     }
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext ctx) {
-        takeRequests(ctx);
-        flush(ctx);
+        resume();
     }
 
     @Override
     public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
         if (event instanceof ChannelInputShutdownReadComplete) {
             inputEnded = true;
-            takeRequests(ctx);
-            flush(ctx);
+            resume();
+        }
+    }
+
+    /** Goes on with what had to wait. */
+    private void resume() {
+        if (!removed) {
+            takeRequests();
+            replies.flush();
+            received.trim();
         }
     }
 
     /** Takes requests until there is no whole one, or something says to wait. */
-    private void takeRequests(ChannelHandlerContext ctx) {
+    private void takeRequests() {
         if (parsing) {
             return;
         }
         parsing = true;
         try {
             boolean more = true;
-            while (more && !ending && mayTake(ctx)) {
-                more = takeRequest(ctx);
+            while (more && !ending && mayTake()) {
+                more = takeRequest();
             }
         } catch (ProtocolException e) {
-            LOG.debug("hanging up on {}: {}", ctx.channel().remoteAddress(), e.getMessage());
+            LOG.debug("hanging up on {}: {}", channel.remoteAddress(), e.getMessage());
             ending = true;
         } finally {
             parsing = false;
         }
-        boolean reading = !ending && mayTake(ctx);
+        boolean reading = !ending && mayTake();
         if ((inputEnded && reading) || (hungUp && !reading && !ending)) {
-            LOG.debug("{} has hung up without a word", ctx.channel().remoteAddress());
-            ctx.close();
+            LOG.debug("{} has hung up without a word", channel.remoteAddress());
+            channel.close();
             return;
         }
-        if (ctx.channel().config().isAutoRead() != reading) {
-            ctx.channel().config().setAutoRead(reading);
+        if (channel.config().isAutoRead() != reading) {
+            channel.config().setAutoRead(reading);
         }
-        if ((ending || stopping) && inFlight == 0 && ctx.channel().isActive()) {
-            ctx.pipeline().replace(this, null, new EndingHandler(received));
+        if ((ending || stopping) && inFlight == 0 && channel.isActive()) {
+            replies.flush();
+            channel.pipeline().replace(this, null, new EndingHandler(received));
         }
     }
 
-    private boolean mayTake(ChannelHandlerContext ctx) {
-        if (!ctx.channel().isWritable() && unflushed) {
-            flush(ctx);
+    private boolean mayTake() {
+        if (replies.isFull()) {
+            replies.flush();
         }
-        return awaiting == null
-                && (inputEnded || (inFlight < maxInFlight && ctx.channel().isWritable()));
+        return !awaiting
+                && (inputEnded || (inFlight < limits.maxRequestsInFlight() && !replies.isFull()));
     }
 
     /** Takes one request, or part of its payload; false if more bytes have to come first. */
-    private boolean takeRequest(ChannelHandlerContext ctx) throws ProtocolException {
+    private boolean takeRequest() throws ProtocolException {
         if (intake.isSkipping()) {
             return intake.skip();
         }
         Request request = intake.request();
         if (request == null) {
             request = intake.decode();
-            if (request == null || !admit(ctx, request)) {
+            if (request == null || !admit(request)) {
                 return request != null;
             }
         }
         if (request.payloadLength() == 0) {
             intake.done();
-            dispatch(ctx, request, null);
+            dispatch(request, null);
             return true;
         }
-        ByteBuf payload = intake.payload(ctx.alloc(), (int) request.payloadLength());
+        return takeWithPayload(request);
+    }
+
+    private boolean takeWithPayload(Request request) {
+        int length = (int) request.payloadLength();
+        ByteBuf payload;
+        try {
+            payload = intake.payload(channel.alloc(), length, share.held());
+        } catch (OutOfMemoryError e) {
+            served.failures().failed(request, e);
+            share.give(runner.bytesHeld(request));
+            refuse(request, RequestRunner.NO_MEMORY);
+            return true;
+        }
         if (payload == null) {
             return false;
         }
         intake.done();
-        dispatch(ctx, request, payload);
+        dispatch(request, payload);
         return true;
     }
 
     /** Sees to it that a request may be carried out; false if it was refused, or has to wait. */
-    private boolean admit(ChannelHandlerContext ctx, Request request) {
+    private boolean admit(Request request) {
         Refusal refusal =
                 stopping && request.command() != Command.DISC
                         ? STOPPING
                         : RequestValidator.validate(request, session);
         if (refusal != null) {
-            refuse(ctx, request, refusal);
+            refuse(request, refusal);
             return false;
         }
         if (request.command() == Command.DISC) {
@@ -223,95 +248,65 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             ending = true;
             return false;
         }
-        long bytes = runner().bytesHeld(request);
-        if (bytes > 0 && !budget.take(bytes, () -> ctx.executor().execute(() -> granted(ctx)))) {
-            awaiting = request;
-            return false;
-        }
-        return true;
+        awaiting = !share.take(runner.bytesHeld(request));
+        return !awaiting;
     }
 
-    private void refuse(ChannelHandlerContext ctx, Request request, Refusal refusal) {
+    private void refuse(Request request, Refusal refusal) {
         intake.done();
         intake.skipLater(request.payloadLength());
-        write(ctx, runner().reply(request, refusal));
+        replies.add(runner.reply(request, refusal), 0);
     }
 
-    /** The budget has the bytes for the request that waits for them. */
-    private void granted(ChannelHandlerContext ctx) {
-        Request request = Objects.requireNonNull(awaiting);
-        awaiting = null;
-        if (ending || stopping) {
-            budget.give(runner().bytesHeld(request));
-        }
-        if (ending) {
-            return;
-        }
+    /** The request that waits has got its bytes. */
+    private void admitted() {
+        awaiting = false;
         if (stopping) {
-            refuse(ctx, request, STOPPING);
+            Request request = Objects.requireNonNull(intake.request());
+            share.give(runner.bytesHeld(request));
+            refuse(request, STOPPING);
         }
-        takeRequests(ctx);
-        flush(ctx);
+        resume();
     }
 
-    private void dispatch(ChannelHandlerContext ctx, Request request, @Nullable ByteBuf payload) {
-        long bytes = runner().bytesHeld(request);
-        inFlight++;
-        ByteBuf reply = runner().runNow(request, payload);
+    private void dispatch(Request request, @Nullable ByteBuf payload) {
+        long bytes = runner.bytesHeld(request);
+        taken++;
+        ByteBuf reply = runner.runNow(request, payload);
         if (reply == null) {
-            ioThreads.execute(() -> complete(ctx, runUnlessAbandoned(request, payload), bytes));
+            inFlight++;
+            ioThreads.execute(new IoTask(request, payload, bytes, runner, this, ioThreads));
         } else {
-            finish(ctx, reply, bytes);
+            replies.add(reply, bytes);
         }
     }
 
-    /** Carries out a request, unless its client is gone; called by an I/O thread. */
-    private @Nullable ByteBuf runUnlessAbandoned(Request request, @Nullable ByteBuf payload) {
-        if (abandoned) {
-            ReferenceCountUtil.release(payload);
-            return null;
-        }
-        return runner().run(request, payload);
+    /** Whether nobody waits for replies any more; any thread may ask. */
+    boolean isAbandoned() {
+        return abandoned;
     }
 
-    /** Hands a reply to the event loop; called by an I/O thread. */
-    private void complete(ChannelHandlerContext ctx, @Nullable ByteBuf reply, long bytes) {
-        completions.add(new Completion(reply, bytes));
-        if (completionsScheduled.compareAndSet(false, true)) {
-            try {
-                ctx.executor().execute(() -> finishAll(ctx));
-            } catch (RejectedExecutionException e) {
-                LOG.debug("the server has stopped: nobody waits for replies", e);
-                completionsScheduled.set(false);
-                releaseCompletions();
-            }
-        }
+    /** Takes back a task that is done; called by an I/O thread. */
+    void complete(IoTask task) {
+        completions.add(task);
     }
 
-    private void releaseCompletions() {
-        for (Completion late = completions.poll(); late != null; late = completions.poll()) {
-            ReferenceCountUtil.release(late.reply);
+    private void finishAll() {
+        completions.begin();
+        for (IoTask done = completions.next(); done != null; done = completions.next()) {
+            finish(done);
         }
+        resume();
     }
 
-    private void finishAll(ChannelHandlerContext ctx) {
-        completionsScheduled.set(false);
-        for (Completion done = completions.poll(); done != null; done = completions.poll()) {
-            finish(ctx, done.reply, done.bytes);
-        }
-        takeRequests(ctx);
-        flush(ctx);
-    }
-
-    private void finish(ChannelHandlerContext ctx, @Nullable ByteBuf reply, long bytes) {
+    private void finish(IoTask done) {
         inFlight--;
-        if (reply == null) {
-            budget.give(bytes);
-        } else if (bytes > 0) {
-            ctx.write(reply).addListener(written -> budget.give(bytes));
-            unflushed = true;
+        ByteBuf reply = done.takeReply();
+        if (reply == null || removed) {
+            ReferenceCountUtil.release(reply);
+            share.give(done.bytes());
         } else {
-            write(ctx, reply);
+            replies.add(reply, done.bytes());
         }
         endIfOver();
     }
@@ -323,19 +318,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         }
     }
 
-    private void write(ChannelHandlerContext ctx, ByteBuf reply) {
-        ctx.write(reply, ctx.voidPromise());
-        unflushed = true;
-    }
-
-    private void flush(ChannelHandlerContext ctx) {
-        if (unflushed) {
-            unflushed = false;
-            flushCount++;
-            ctx.flush();
-        }
-    }
-
     /**
      * Ends this session if its client is gone; any thread may ask.
      *
@@ -343,52 +325,21 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
      *     true, but not before the last request that had begun has ended
      */
     CompletableFuture<Boolean> endIfDead() {
-        ChannelHandlerContext ctx = Objects.requireNonNull(context);
         CompletableFuture<Boolean> answer = new CompletableFuture<>();
-        ctx.executor().execute(() -> endIfDead(ctx, answer));
+        channel.eventLoop()
+                .execute(() -> EndCheck.begin(this, channel, replies, inFlight > 0, answer));
         return answer;
     }
 
-    private void endIfDead(ChannelHandlerContext ctx, CompletableFuture<Boolean> answer) {
-        // Where replies are unread, closing would have reset the connection; and where none is due,
-        // there is nothing to find out by.
-        boolean knows =
-                !Peer.mayHaveHungUp(ctx.channel()) || !ctx.channel().isWritable() || inFlight == 0;
-        if (!isDying(ctx, answer)) {
-            if (knows) {
-                answer.complete(false);
-            } else {
-                endIfDeafToReplies(ctx, flushCount, answer);
-            }
-        }
-    }
-
-    /** Sees that the end is known once a reply has been sent, and the client's system had time. */
-    private void endIfDeafToReplies(
-            ChannelHandlerContext ctx, long flushCountBefore, CompletableFuture<Boolean> answer) {
-        boolean sent = flushCount > flushCountBefore;
-        ctx.executor()
-                .schedule(
-                        () -> {
-                            if (isDying(ctx, answer)) {
-                                return;
-                            }
-                            if (sent) {
-                                answer.complete(false);
-                            } else {
-                                endIfDeafToReplies(ctx, flushCountBefore, answer);
-                            }
-                        },
-                        sent ? Peer.roundTripMillis(ctx.channel()) : 1,
-                        TimeUnit.MILLISECONDS);
-    }
-
-    /** Whether no more requests will be taken, or only what is received already. */
-    private boolean isDying(ChannelHandlerContext ctx, CompletableFuture<Boolean> answer) {
-        if (!removed && !ending && Peer.hasHungUp(ctx.channel())) {
+    /**
+     * Whether no more requests will be taken, or only what is received already.
+     *
+     * @param answer then completes with true when the last that had begun has ended
+     */
+    boolean isDying(CompletableFuture<Boolean> answer) {
+        if (!removed && !ending && Peer.hasHungUp(channel)) {
             hungUp = true;
-            takeRequests(ctx);
-            flush(ctx);
+            resume();
         }
         if (removed || ending || hungUp) {
             over.thenRun(() -> answer.complete(true));
@@ -400,25 +351,34 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     /**
      * Refuses requests from now on, and closes the connection once those in flight are answered.
      */
-    void stop(ChannelHandlerContext ctx) {
+    void stop() {
         stopping = true;
-        takeRequests(ctx);
-        flush(ctx);
+        resume();
     }
 
-    private RequestRunner runner() {
-        if (runner == null) {
-            throw new IllegalStateException("the handler is in no pipeline");
-        }
-        return runner;
+    /** Whether it is the client's turn, in the middle of a request. */
+    boolean isHalfSent() {
+        return !removed
+                && channel.config().isAutoRead()
+                && (intake.isSkipping()
+                        || intake.request() != null
+                        || received.bytes().isReadable());
+    }
+
+    /** How far this connection has come, to tell by whether it stands still. */
+    StallWatch.Seen seen(long unread, long sentOfReply) {
+        return new StallWatch.Seen(
+                received.total(), unread, sentOfReply, taken, replies.writtenCount());
     }
 
     @Override
     public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
         if (cause instanceof IOException) {
-            LOG.debug("{} is gone: {}", ctx.channel().remoteAddress(), cause.getMessage());
+            LOG.debug("{} is gone: {}", channel.remoteAddress(), cause.getMessage());
+        } else if (cause instanceof OutOfMemoryError) {
+            LOG.warn("hanging up on {}: {}", channel.remoteAddress(), cause.getMessage());
         } else {
-            LOG.error("connection with {} failed", ctx.channel().remoteAddress(), cause);
+            LOG.error("connection with {} failed", channel.remoteAddress(), cause);
         }
         ctx.close();
     }
@@ -429,11 +389,13 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         ending = true;
         removed = true;
         Request unfinished = intake.request();
-        if (unfinished != null && awaiting == null) {
-            budget.give(runner().bytesHeld(unfinished));
+        if (unfinished != null && !awaiting) {
+            share.give(runner.bytesHeld(unfinished));
         }
         intake.release();
-        LOG.debug("{} has left export '{}'", ctx.channel().remoteAddress(), session.exportName());
+        replies.release();
+        share.close();
+        LOG.debug("{} has left export '{}'", channel.remoteAddress(), session.exportName());
         endIfOver();
     }
 }

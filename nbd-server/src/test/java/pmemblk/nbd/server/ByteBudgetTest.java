@@ -14,9 +14,9 @@ class ByteBudgetTest {
 
     @Test
     void givesWhatThereIs() {
-        assertTrue(budget.take(6, () -> woken.add("a")));
-        assertTrue(budget.take(4, () -> woken.add("b")));
-        assertFalse(budget.take(1, () -> woken.add("c")));
+        assertTrue(budget.take(6, bytes -> woken.add("a")));
+        assertTrue(budget.take(4, bytes -> woken.add("b")));
+        assertFalse(budget.take(1, bytes -> woken.add("c")));
 
         assertEquals(10, budget.used());
         assertEquals(List.of(), woken);
@@ -24,9 +24,9 @@ class ByteBudgetTest {
 
     @Test
     void wakesInTheOrderOfAskingAndLetsNobodyJumpTheLine() {
-        assertTrue(budget.take(8, () -> {}));
-        assertFalse(budget.take(6, () -> woken.add("large")));
-        assertFalse(budget.take(1, () -> woken.add("small")));
+        assertTrue(budget.take(8, bytes -> {}));
+        assertFalse(budget.take(6, bytes -> woken.add("large")));
+        assertFalse(budget.take(1, bytes -> woken.add("small")));
 
         budget.give(3);
         assertEquals(List.of(), woken);

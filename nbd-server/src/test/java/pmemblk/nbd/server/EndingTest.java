@@ -45,14 +45,11 @@ class EndingTest {
         exports.put("memory", new MemoryExport(1 << 20, false));
         ServerOptions options =
                 new ServerOptions(
-                        List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
-                        List.of(),
-                        1,
-                        1,
-                        Duration.ofSeconds(20),
-                        new ServerOptions.ClientLimits(
-                                Duration.ofSeconds(10), 128, 1024, IN_FLIGHT, 256 << 20),
-                        null);
+                                List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
+                                List.of())
+                        .withThreads(1, 1)
+                        .withStopTimeout(Duration.ofSeconds(20))
+                        .withLimits(ServerOptions.ClientLimits.DEFAULT.withRequests(IN_FLIGHT));
         server = NbdServer.start(options, new Exports(exports));
     }
 

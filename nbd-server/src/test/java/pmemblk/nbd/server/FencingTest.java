@@ -44,15 +44,12 @@ class FencingTest {
         exports.put("memory", new MemoryExport(1 << 20, false));
         ServerOptions options =
                 new ServerOptions(
-                        List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
-                        List.of(),
-                        2,
-                        // One for each connection.
-                        4,
-                        Duration.ofSeconds(20),
-                        new ServerOptions.ClientLimits(
-                                Duration.ofSeconds(10), 128, 1024, IN_FLIGHT, 256 << 20),
-                        null);
+                                List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
+                                List.of())
+                        // One of them for each connection.
+                        .withThreads(2, 4)
+                        .withStopTimeout(Duration.ofSeconds(20))
+                        .withLimits(ServerOptions.ClientLimits.DEFAULT.withRequests(IN_FLIGHT));
         server = NbdServer.start(options, new Exports(exports));
     }
 
@@ -239,6 +236,21 @@ class FencingTest {
 
             awaitAck(client);
             assertEquals(0, client.call(RawClient.READ, 0, 0, 1, new byte[1]));
+        }
+    }
+
+    @Test
+    void longZeroOfADeadConnectionIsCutShort() throws Exception {
+        RawClient dead = RawClient.transmitting(server);
+        dead.request(RawClient.WRITE_ZEROES, 0, 1, 0, 1 << 30);
+        dead.out.flush();
+        assertTrue(gated.arrived.tryAcquire(20, TimeUnit.SECONDS));
+        dead.reset();
+        try (RawClient client = asking(OPT_GO)) {
+            gated.open(1);
+
+            awaitAck(client);
+            assertEquals(List.of("zero 0 " + 4096 * 520), gated.done());
         }
     }
 }

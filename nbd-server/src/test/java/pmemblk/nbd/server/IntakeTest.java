@@ -81,7 +81,7 @@ class IntakeTest {
         }
         ByteBuf payload = Unpooled.EMPTY_BUFFER;
         if (request.payloadLength() > 0) {
-            payload = intake.payload(alloc, (int) request.payloadLength());
+            payload = intake.payload(alloc, (int) request.payloadLength(), 0);
         }
         if (payload == null) {
             return null;
@@ -163,7 +163,7 @@ class IntakeTest {
         into.writeBytes(write(1, payload));
         received.add(into);
         intake.decode();
-        ByteBuf kept = Objects.requireNonNull(intake.payload(alloc, payload.length));
+        ByteBuf kept = Objects.requireNonNull(intake.payload(alloc, payload.length, 0));
         intake.done();
 
         for (int i = 0; i < 20; i++) {
@@ -187,7 +187,7 @@ class IntakeTest {
         target.writeBytes(bytes, 100_000, bytes.length - 100_000);
         received.add(target);
 
-        ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length));
+        ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length, 0));
         assertSame(target, whole);
         assertArrayEquals(payload, ByteBufUtil.getBytes(whole));
         intake.done();
@@ -206,7 +206,7 @@ class IntakeTest {
         assertEquals(0, received.bytes().readableBytes());
         received.add(alloc.heapBuffer().writeBytes(bytes, bytes.length - 1, 1).writeInt(77));
 
-        ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length));
+        ByteBuf whole = Objects.requireNonNull(intake.payload(alloc, payload.length, 0));
         assertArrayEquals(payload, ByteBufUtil.getBytes(whole));
         assertEquals(77, received.bytes().readInt());
         intake.done();

@@ -362,7 +362,7 @@ class NbdServerTest {
 
     @Test
     void aHandshakeThatTakesTooLongIsEnded() throws IOException {
-        restart(new ClientLimits(Duration.ofMillis(200), 128, 1024, 64, 256 << 20));
+        restart(ClientLimits.DEFAULT.withTimeouts(Duration.ofMillis(200), Duration.ofSeconds(60)));
         try (RawClient client = new RawClient(server)) {
             client.greet();
             assertTrue(client.isHungUp());
@@ -374,14 +374,14 @@ class NbdServerTest {
 
     @Test
     void unfinishedHandshakesAreLimitedAndConnectionsToo() throws IOException {
-        restart(new ClientLimits(Duration.ofSeconds(10), 3, 5, 64, 256 << 20));
+        restart(ClientLimits.DEFAULT.withConnections(3, 5));
         List<RawClient> idle = new ArrayList<>();
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             idle.add(new RawClient(server));
             idle.getLast().greet();
         }
-        try (RawClient tooMany = new RawClient(server)) {
-            assertTrue(tooMany.isHungUp());
+        try (RawClient oldest = idle.removeFirst()) {
+            assertTrue(oldest.isHungUp());
         }
         for (RawClient client : idle) {
             client.go("");
@@ -533,7 +533,7 @@ class NbdServerTest {
 
     @Test
     void clientsShareTheBudgetAndAllGetOn() throws Exception {
-        restart(new ClientLimits(Duration.ofSeconds(10), 128, 1024, 64, Limits.PAYLOAD));
+        restart(ClientLimits.DEFAULT.withBytes(Limits.PAYLOAD, Limits.PAYLOAD));
         List<Callable<List<Long>>> readers = new ArrayList<>();
         List<RawClient> clients = new ArrayList<>();
         for (int i = 0; i < 4; i++) {
@@ -571,7 +571,7 @@ class NbdServerTest {
 
     @Test
     void manyRequestsInFlightAreAllAnswered() throws IOException {
-        restart(new ClientLimits(Duration.ofSeconds(10), 128, 1024, 4, 256 << 20));
+        restart(ClientLimits.DEFAULT.withRequests(4));
         try (RawClient client = RawClient.transmitting(server)) {
             List<Long> expected = new ArrayList<>();
             for (long cookie = 0; cookie < 1000; cookie++) {
@@ -596,7 +596,7 @@ class NbdServerTest {
                 };
         exports.putFirst("slow", slow);
         int waiting = 100;
-        restart(new ClientLimits(Duration.ofSeconds(10), 128, 1024, waiting + 1, 256 << 20));
+        restart(ClientLimits.DEFAULT.withRequests(waiting + 1));
         try (RawClient stuck = RawClient.transmitting(server);
                 RawClient other = RawClient.transmitting(server)) {
             for (int i = 0; i < waiting; i++) {

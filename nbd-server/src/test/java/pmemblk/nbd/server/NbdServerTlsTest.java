@@ -38,7 +38,7 @@ class NbdServerTlsTest extends NbdServerTest {
     @Test
     @Override
     void aHandshakeThatTakesTooLongIsEnded() throws IOException {
-        restart(new ClientLimits(Duration.ofSeconds(2), 128, 1024, 64, 256 << 20));
+        restart(ClientLimits.DEFAULT.withTimeouts(Duration.ofSeconds(2), Duration.ofSeconds(60)));
         try (RawClient client = new RawClient(server)) {
             client.in.skipNBytes(18);
             client.out.writeInt(3);

@@ -75,13 +75,11 @@ abstract class TlsFixture {
         exports.put("other", new MemoryExport(1 << 20, false));
         ServerOptions options =
                 new ServerOptions(
-                        List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
-                        List.of(),
-                        2,
-                        2,
-                        Duration.ofMillis(100),
-                        ServerOptions.ClientLimits.DEFAULT,
-                        tls);
+                                List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
+                                List.of())
+                        .withThreads(2, 2)
+                        .withStopTimeout(Duration.ofMillis(100))
+                        .withTls(tls);
         NbdServer started = NbdServer.start(options, new Exports(exports));
         server = started;
         return started;
