@@ -88,9 +88,6 @@ final class ServeCommand implements Callable<Integer> {
             description = "Accept connections on a Unix socket there.")
     private List<Path> unixSockets = new ArrayList<>();
 
-    @Option(names = "--read-only", description = "Let no client change anything.")
-    private boolean readOnly;
-
     @Option(
             names = "--durability",
             paramLabel = "WHEN",
@@ -105,7 +102,11 @@ final class ServeCommand implements Callable<Integer> {
     @ArgGroup(exclusive = false)
     private @Nullable Creation creation;
 
+    @Mixin private AccessArguments access = new AccessArguments();
+
     @Mixin private TlsArguments tls = new TlsArguments();
+
+    @Mixin private LimitArguments limits = new LimitArguments();
 
     @Parameters(
             arity = "1..*",
@@ -134,14 +135,19 @@ final class ServeCommand implements Callable<Integer> {
         if (tcp.isEmpty() && unixSockets.isEmpty()) {
             tcp.add(DEFAULT_ADDRESS);
         }
-        TlsOptions tlsOptions = tls.options(pools.stream().map(PoolArgument::exportName).toList());
+        List<String> names = pools.stream().map(PoolArgument::exportName).toList();
+        TlsOptions tlsOptions = tls.options(names);
+        ServerOptions options =
+                new ServerOptions(tcp, unixSockets)
+                        .withAccess(access.rules(names))
+                        .withLimits(limits.limits())
+                        .withTls(tlsOptions);
         SequencedMap<String, Export> exports = new LinkedHashMap<>();
         NbdServer server;
         try {
             for (PoolArgument argument : pools) {
                 add(argument, exports);
             }
-            ServerOptions options = new ServerOptions(tcp, unixSockets).withTls(tlsOptions);
             server = NbdServer.start(options, new Exports(exports));
         } catch (IOException | RuntimeException failure) {
             closeAll(exports.values()).forEach(failure::addSuppressed);
@@ -184,7 +190,7 @@ final class ServeCommand implements Callable<Integer> {
             throw new IOException(
                     "two exports are named '" + name + "'; name one of them otherwise: NAME=POOL");
         }
-        BlockPool pool = open(argument.pool());
+        BlockPool pool = open(argument);
         exports.put(name, new PoolExport(pool));
         PoolInfo info = pool.info();
         LOG.info(
@@ -196,13 +202,15 @@ final class ServeCommand implements Callable<Integer> {
                 info.afterPowerCut());
     }
 
-    private BlockPool open(Path path) throws IOException {
+    private BlockPool open(PoolArgument argument) throws IOException {
+        Path path = argument.pool();
+        boolean readOnly = access.isReadOnly(argument.exportName());
         PoolOptions options = PoolOptions.DEFAULT.withReadOnly(readOnly).withDurability(durability);
-        if (creation == null) {
-            return BlockPool.open(path, options);
-        }
-        if (readOnly) {
+        if (access.isReadOnly() && creation != null) {
             throw new IOException("--create and --read-only exclude each other; leave one out");
+        }
+        if (creation == null || readOnly) {
+            return BlockPool.open(path, options);
         }
         try {
             return BlockPool.open(path, options);

@@ -115,12 +115,10 @@ final class TlsArguments {
             throws IOException {
         Map<String, Set<String>> names = new HashMap<>();
         for (AllowedName one : allowed) {
-            if (!exportNames.contains(one.exportName)) {
-                throw new IOException(
-                        "--tls-allow %s=%s: no export has this name; the exports are %s"
-                                .formatted(
-                                        one.exportName, one.name, String.join(", ", exportNames)));
-            }
+            AccessArguments.requireExport(
+                    "--tls-allow %s=%s".formatted(one.exportName, one.name),
+                    one.exportName,
+                    exportNames);
             names.computeIfAbsent(one.exportName, export -> new HashSet<>()).add(one.name);
         }
         return names;
