@@ -20,6 +20,7 @@ import java.util.Map;
 final class NbdConnection implements AutoCloseable {
     static final int READ = 0;
     static final int WRITE = 1;
+    static final int DISC = 2;
     static final int FLUSH = 3;
     static final int TRIM = 4;
     static final int WRITE_ZEROES = 6;
@@ -145,6 +146,19 @@ final class NbdConnection implements AutoCloseable {
             throw new ProtocolException(
                     "expected %#x, the server sent %#x".formatted(expected, found));
         }
+    }
+
+    /** Ends the connection as a client does that is done. */
+    void disconnect() throws IOException {
+        send(DISC, 0, 0, 0, new byte[0]);
+        out.flush();
+        close();
+    }
+
+    /** Ends the connection by a reset. */
+    void reset() throws IOException {
+        socket.setSoLinger(true, 0);
+        close();
     }
 
     /** Without a word to the server. */

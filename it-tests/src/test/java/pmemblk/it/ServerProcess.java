@@ -15,6 +15,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.opentest4j.AssertionFailedError;
 
 /**
@@ -59,8 +60,15 @@ final class ServerProcess implements AutoCloseable {
      */
     static ServerProcess startBriefly(String words, Path pool)
             throws IOException, InterruptedException {
-        String options = "PMEMBLK_NBD_JAVA_OPTS=" + JAVA_OPTIONS + " -XX:TieredStopAtLevel=1";
-        return start(List.of(options), 1, Command.words("--listen 127.0.0.1:0 " + words, pool));
+        return startWith(JAVA_OPTIONS + " -XX:TieredStopAtLevel=1", words, pool);
+    }
+
+    /** Starts {@code serve} on a free TCP port of 127.0.0.1 in a JVM with these options alone. */
+    static ServerProcess startWith(String javaOptions, String words, Path pool)
+            throws IOException, InterruptedException {
+        String options = "PMEMBLK_NBD_JAVA_OPTS=" + javaOptions;
+        String listening = "--listen 127.0.0.1:0 " + words;
+        return start(List.of(options), 1, Command.words(listening.strip(), pool));
     }
 
     /** Starts {@code serve} as the command of another program, whose words spaces separate. */
@@ -123,6 +131,24 @@ final class ServerProcess implements AutoCloseable {
         return process.pid();
     }
 
+    /** How many files and sockets it has open. */
+    long openFiles() throws IOException {
+        try (Stream<Path> files = Files.list(Path.of("/proc/" + pid() + "/fd"))) {
+            return files.count();
+        }
+    }
+
+    /** Bytes of memory that it has to itself: none that are in a file, nor a pool in tmpfs. */
+    long ownMemory() throws IOException {
+        String kibibytes =
+                Files.readAllLines(Path.of("/proc/" + pid() + "/status")).stream()
+                        .filter(line -> line.startsWith("RssAnon:"))
+                        .findFirst()
+                        .orElseThrow()
+                        .replaceAll("\\D", "");
+        return Long.parseLong(kibibytes) << 10;
+    }
+
     String log() throws IOException {
         return Files.readString(log);
     }
@@ -136,6 +162,11 @@ final class ServerProcess implements AutoCloseable {
                 throw new AssertionFailedError("the log does not say " + part + ": " + log());
             }
         }
+    }
+
+    /** Waits for so long, unless the server ends. */
+    void awaitEndFor(Duration time) throws InterruptedException {
+        process.waitFor(time.toMillis(), TimeUnit.MILLISECONDS);
     }
 
     /** kill -9. */
