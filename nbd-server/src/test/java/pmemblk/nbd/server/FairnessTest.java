@@ -89,15 +89,15 @@ class FairnessTest {
     }
 
     @Test
-    void clientThatReadsNoRepliesLeavesTheOthersTheirBytes() throws IOException {
+    void clientThatWaitsForASlowDiskLeavesTheOthersTheirBytes() throws Exception {
         restart(limits(2L * Limits.PAYLOAD, Limits.PAYLOAD, Duration.ofSeconds(60)));
-        try (RawClient greedy = transmitting("memory");
+        try (RawClient greedy = transmitting("gated");
                 RawClient good = transmitting("memory")) {
             for (int cookie = 0; cookie < 16; cookie++) {
-                greedy.request(RawClient.READ, 0, cookie, 0, Limits.PAYLOAD);
+                greedy.request(RawClient.READ, 0, cookie, 0, Limits.PAYLOAD / 2);
             }
             greedy.out.flush();
-            greedy.in.readInt();
+            assertTrue(gated.arrived.tryAcquire(20, TimeUnit.SECONDS));
 
             byte[] largest = new byte[Limits.PAYLOAD];
             assertEquals(0, good.call(RawClient.WRITE, 0, 0, largest.length, largest));
@@ -239,6 +239,7 @@ class FairnessTest {
             assertEquals(0, other.reply(1, new byte[10]));
         }
 
+        assertTrue(gated.done().size() > 10);
         assertEquals("read 0 10", gated.done().get(1));
         long end = 1000;
         for (String call : gated.done()) {
