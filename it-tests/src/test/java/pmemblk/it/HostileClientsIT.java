@@ -43,7 +43,7 @@ class HostileClientsIT {
             Duration time = Duration.ofNanos(System.nanoTime() - start);
             assertEquals(files, settledFiles(server, files));
             long growth = server.ownMemory() - memory;
-            report("10,000 connections in %s: %d KiB more memory", time, growth >> 10);
+            System.out.printf("10,000 connections in %s: %d KiB more memory%n", time, growth >> 10);
             assertTrue(growth < 16 * MIB, growth + " bytes more");
             requireServing(server.address());
         }
@@ -71,10 +71,6 @@ class HostileClientsIT {
                 }
             }
         }
-    }
-
-    private static void report(String figures, Object... values) {
-        System.out.println(figures.formatted(values));
     }
 
     /** The open files once they are so many, or after some time. */
@@ -126,8 +122,8 @@ class HostileClientsIT {
             }
 
             List<Duration> lifetimes = idlers.lifetimes().stream().sorted().toList();
-            report(
-                    "1,100 idle handshakes, '%s': served in %s at most; they lived %s to %s",
+            System.out.printf(
+                    "1,100 idle handshakes, '%s': served in %s at most; they lived %s to %s%n",
                     words, longest, lifetimes.getFirst(), lifetimes.getLast());
             assertEquals(0, idlers.open());
             assertTrue(longest.toMillis() < 1000, longest::toString);
@@ -160,8 +156,8 @@ class HostileClientsIT {
 
             assertEquals(files, settledFiles(server, files));
             long after = server.ownMemory();
-            report(
-                    "1,000 writes of 32 MiB in %s: memory %d MiB, %d at most, %d in the end",
+            System.out.printf(
+                    "1,000 writes of 32 MiB in %s: memory %d MiB, %d at most, %d in the end%n",
                     times.getLast(), before / MIB, peak.get() / MIB, after / MIB);
             assertTrue(times.getLast().toSeconds() < 60, () -> times.getLast() + " without reply");
             assertTrue(peak.get() < 1024 * MIB, peak + " bytes at most");
