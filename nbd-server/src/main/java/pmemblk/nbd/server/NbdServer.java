@@ -63,7 +63,7 @@ public final class NbdServer implements AutoCloseable {
                 new MultiThreadIoEventLoopGroup(
                         options.eventLoops(),
                         new DefaultThreadFactory("nbd-loop"),
-                        EpollIoHandler.newFactory());
+                        EpollIoHandler.newFactory(0, () -> Polling.of(options.pollMicros())));
         for (String name : exports.names()) {
             Export export = Objects.requireNonNull(exports.get(name));
             int maxSessions =

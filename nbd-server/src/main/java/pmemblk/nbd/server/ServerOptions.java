@@ -16,6 +16,8 @@ import pmemblk.nbd.tls.TlsOptions;
  * @param eventLoops threads that serve connections
  * @param ioThreads threads of each export for requests that may take long, of which a connection
  *     uses a quarter at most
+ * @param pollMicros how long an event loop looks for the next event after one before it sleeps; 0
+ *     if it sleeps at once
  * @param stopTimeout for requests in flight when the server stops
  * @param limits what clients may take up
  * @param access who may connect
@@ -26,6 +28,7 @@ public record ServerOptions(
         List<Path> unixSockets,
         int eventLoops,
         int ioThreads,
+        int pollMicros,
         Duration stopTimeout,
         ClientLimits limits,
         AccessRules access,
@@ -38,6 +41,7 @@ public record ServerOptions(
                 unixSockets,
                 Runtime.getRuntime().availableProcessors(),
                 64,
+                50,
                 Duration.ofSeconds(10),
                 ClientLimits.DEFAULT,
                 AccessRules.NONE,
@@ -47,27 +51,80 @@ public record ServerOptions(
     /** With so many threads that serve connections, and so many of each export. */
     public ServerOptions withThreads(int newEventLoops, int newIoThreads) {
         return new ServerOptions(
-                tcp, unixSockets, newEventLoops, newIoThreads, stopTimeout, limits, access, tls);
+                tcp,
+                unixSockets,
+                newEventLoops,
+                newIoThreads,
+                pollMicros,
+                stopTimeout,
+                limits,
+                access,
+                tls);
+    }
+
+    public ServerOptions withPolling(int newPollMicros) {
+        return new ServerOptions(
+                tcp,
+                unixSockets,
+                eventLoops,
+                ioThreads,
+                newPollMicros,
+                stopTimeout,
+                limits,
+                access,
+                tls);
     }
 
     public ServerOptions withStopTimeout(Duration newTimeout) {
         return new ServerOptions(
-                tcp, unixSockets, eventLoops, ioThreads, newTimeout, limits, access, tls);
+                tcp,
+                unixSockets,
+                eventLoops,
+                ioThreads,
+                pollMicros,
+                newTimeout,
+                limits,
+                access,
+                tls);
     }
 
     public ServerOptions withLimits(ClientLimits newLimits) {
         return new ServerOptions(
-                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, newLimits, access, tls);
+                tcp,
+                unixSockets,
+                eventLoops,
+                ioThreads,
+                pollMicros,
+                stopTimeout,
+                newLimits,
+                access,
+                tls);
     }
 
     public ServerOptions withAccess(AccessRules newAccess) {
         return new ServerOptions(
-                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, limits, newAccess, tls);
+                tcp,
+                unixSockets,
+                eventLoops,
+                ioThreads,
+                pollMicros,
+                stopTimeout,
+                limits,
+                newAccess,
+                tls);
     }
 
     public ServerOptions withTls(@Nullable TlsOptions newTls) {
         return new ServerOptions(
-                tcp, unixSockets, eventLoops, ioThreads, stopTimeout, limits, access, newTls);
+                tcp,
+                unixSockets,
+                eventLoops,
+                ioThreads,
+                pollMicros,
+                stopTimeout,
+                limits,
+                access,
+                newTls);
     }
 
     /**
