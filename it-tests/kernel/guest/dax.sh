@@ -3,12 +3,10 @@
 # own: what PROGRAM (nbd-server/bin/pmemblk-nbd) says of it, that it makes no sync, and that a kill in
 # mid-write loses no replied write and tears no block. Wants --pmem 256.
 set -eu
-program=$1 kills=${2:-3}
+program=$1 kills=${2:-2}
 pool=/mnt/dax/disk.pool
-blocks=4096 block_size=4096
+blocks=1024 block_size=4096
 uri='nbd+unix:///disk?socket=/run/dax.sock'
-# The guest is emulated: compiled well, the program would be done before it is compiled.
-export PMEMBLK_NBD_JAVA_OPTS=-XX:TieredStopAtLevel=1
 fail() { echo "dax.sh: $*"; exit 1; }
 
 mkfs.ext4 -q -b 4096 /dev/pmem0
@@ -47,8 +45,8 @@ for kill in $(seq "$kills"); do
     filling=$!
     while :; do
         changed=$(nbdsh -u "$uri" -c "print(sum(h.pread(1, b * $block_size)[0] == $byte + 1
-            for b in range(0, $blocks, 64)))")
-        [ "$changed" -lt $((8 * kill)) ] || break
+            for b in range(0, $blocks, 32)))")
+        [ "$changed" -lt $((4 * kill)) ] || break
         kill -0 $filling 2>/dev/null || break
     done
     kill -9 $server

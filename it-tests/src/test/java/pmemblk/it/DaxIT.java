@@ -19,7 +19,6 @@ class DaxIT {
     @Test
     void aPoolOnPersistentMemoryNeedsNoSyncAndSurvivesKills() throws Exception {
         Command.of("kernel/fetch-guest-kernel qemu bookworm", guest).succeed();
-        // One processor: where the emulator has more, a JVM that compiles crashes.
         String options = "--server none --cpus 1 --memory 1536 --pmem 256 --timeout 1800";
         String output =
                 Command.of(
