@@ -16,6 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** A server that is asked to stop while clients write. */
 class ShutdownIT {
     private static final int REPLIES = 500;
+    private static final int SIGNALS = 200;
 
     @Test
     void sigtermUnderLoadAnswersFlushesUnlocksAndExitsWith0(
@@ -37,7 +38,7 @@ class ShutdownIT {
     }
 
     @Test
-    void sigtermWithAHundredBusyClientsLosesNoReplyAndTakesLessThanTenSeconds(
+    void cve2024_7409SigtermWithAHundredBusyClientsLosesNoReplyAndTakesLessThanTenSeconds(
             @TempDir(factory = Place.Disk.class) Path directory) throws Exception {
         Path pool = directory.resolve("disk.pool");
         Command.pmemblkNbd("create --size 64M", pool).succeed();
@@ -80,5 +81,29 @@ class ShutdownIT {
         try (ServerProcess server = ServerProcess.startTcp(pool)) {
             load.verify(server.address(), "disk");
         }
+    }
+
+    /** nbd-server did work in its signal handlers, and could lock itself up. */
+    @Test
+    void cve2015_0847SignalsThatPourInDoNotHangTheServer(
+            @TempDir(factory = Place.Tmpfs.class) Path directory) throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+        VerifiedLoad load = new VerifiedLoad(4, 4096, 4);
+
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            load.run(
+                    server.address(),
+                    "disk",
+                    REPLIES,
+                    () -> {
+                        for (int i = 0; i < SIGNALS; i++) {
+                            server.terminate();
+                        }
+                        assertTimeout(
+                                Duration.ofSeconds(10), () -> assertEquals(0, server.awaitEnd()));
+                    });
+        }
+
+        Pools.checkWithPmempool(pool);
     }
 }

@@ -271,7 +271,7 @@ class NbdServerTest {
     }
 
     @Test
-    void theLongestNameOfNobodyIsRefusedInShort() throws IOException {
+    void cve2020_10761TheLongestNameOfNobodyIsRefusedInShort() throws IOException {
         try (RawClient client = new RawClient(server)) {
             client.greet();
             assertEquals(0x8000_0006, client.info(6, "n".repeat(Limits.NAME_LENGTH)));
@@ -280,7 +280,7 @@ class NbdServerTest {
     }
 
     @Test
-    void anEndlessOptionHangsUpAtOnce() throws IOException {
+    void cve2017_15119AnEndlessOptionHangsUpAtOnce() throws IOException {
         try (RawClient client = new RawClient(server)) {
             client.greet();
             client.out.writeLong(0x49484156454f5054L);
@@ -306,7 +306,7 @@ class NbdServerTest {
     }
 
     @Test
-    void aHandshakeCutAnywhereHarmsNobody() throws IOException {
+    void cve2013_7441AHandshakeCutAnywhereHarmsNobody() throws IOException {
         ByteArrayOutputStream recorded = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(recorded);
         out.writeInt(3);
@@ -519,7 +519,7 @@ class NbdServerTest {
     }
 
     @Test
-    void aResetInMidReplyHarmsNobody() throws IOException {
+    void cve2017_10664AResetInMidReplyHarmsNobody() throws IOException {
         for (int i = 0; i < 50; i++) {
             RawClient client = RawClient.transmitting(server);
             client.request(RawClient.READ, 0, 1, 0, Limits.PAYLOAD);

@@ -268,7 +268,7 @@ class OptionTableTest {
     }
 
     @Test
-    void everyOrderOfUpToFourOptionsIsAnsweredAsAgreed() throws IOException {
+    void cve2019_14851EveryOrderOfUpToFourOptionsIsAnsweredAsAgreed() throws IOException {
         for (int length = 1; length <= 4; length++) {
             int count = (int) Math.round(Math.pow(ORDERED.length, length));
             for (int number = 0; number < count; number++) {

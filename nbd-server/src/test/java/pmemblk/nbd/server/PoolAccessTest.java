@@ -64,7 +64,7 @@ class PoolAccessTest {
     }
 
     @Test
-    void nothingBeforeGoTouchesTheStorage() throws IOException {
+    void cve2019_14850NothingBeforeGoTouchesTheStorage() throws IOException {
         new RawClient(server).close();
         new RawClient(server).reset();
         try (RawClient client = new RawClient(server)) {
