@@ -17,11 +17,10 @@ mount -o dax=always /dev/pmem0 /mnt/dax
 "$program" info --json $pool | grep -qi dax || fail "the pool is not mapped with DAX"
 
 start() { # PREFIX...: under which program the server runs
-    rm -f /run/dax.sock
-    # From a file of memory: the program prints the URI once it accepts connections.
+    rm -f /run/dax.sock /run/uri
     "$@" "$program" serve --unix /run/dax.sock $pool >/run/uri 2>/run/log &
     server=$!
-    until grep -q nbd /run/uri; do
+    until grep -qs nbd /run/uri; do
         kill -0 $server || { cat /run/log; fail "the server ended"; }
         sleep 0.2
     done
@@ -49,6 +48,7 @@ for kill in $(seq "$kills"); do
         [ "$changed" -lt $((4 * kill)) ] || break
         kill -0 $filling 2>/dev/null || break
     done
+    [ "$changed" -gt 0 ] || fail "nothing was written before the kill: this shows nothing"
     kill -9 $server
     wait $server $filling || true
     start
