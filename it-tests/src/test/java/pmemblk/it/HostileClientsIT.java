@@ -35,15 +35,17 @@ class HostileClientsIT {
         try (ServerProcess server = ServerProcess.startWith(options, "", pool)) {
             comeAndGo(server.address(), 3000);
             long files = settledFiles(server, 0);
-            long memory = server.ownMemory();
-            long start = System.nanoTime();
 
-            comeAndGo(server.address(), 10_000);
+            // What is left behind is so in every round; what the JVM takes to settle is not.
+            long growth = Long.MAX_VALUE;
+            for (int round = 0; round < 3 && growth >= 16 * MIB; round++) {
+                long memory = server.ownMemory();
+                comeAndGo(server.address(), 10_000);
+                assertEquals(files, settledFiles(server, files));
+                growth = server.ownMemory() - memory;
+                System.out.printf("10,000 connections: %d KiB more memory%n", growth >> 10);
+            }
 
-            Duration time = Duration.ofNanos(System.nanoTime() - start);
-            assertEquals(files, settledFiles(server, files));
-            long growth = server.ownMemory() - memory;
-            System.out.printf("10,000 connections in %s: %d KiB more memory%n", time, growth >> 10);
             assertTrue(growth < 16 * MIB, growth + " bytes more");
             requireServing(server.address());
         }
