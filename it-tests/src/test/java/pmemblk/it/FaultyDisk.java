@@ -90,7 +90,7 @@ final class FaultyDisk implements Export {
     }
 
     @Override
-    public void write(long offset, ByteBuffer source, boolean fua) throws IOException {
+    public void write(long offset, ByteBuffer source) throws IOException {
         suffer();
         synchronized (this) {
             source.get(bytes, (int) offset, source.remaining());
@@ -98,13 +98,13 @@ final class FaultyDisk implements Export {
     }
 
     @Override
-    public void zero(long offset, long length, boolean fua) throws IOException {
-        write(offset, ByteBuffer.allocate((int) length), fua);
+    public void zero(long offset, long length) throws IOException {
+        write(offset, ByteBuffer.allocate((int) length));
     }
 
     @Override
-    public void trim(long offset, long length, boolean fua) throws IOException {
-        zero(offset, length, fua);
+    public void trim(long offset, long length) throws IOException {
+        zero(offset, length);
     }
 
     @Override

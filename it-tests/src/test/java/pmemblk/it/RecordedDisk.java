@@ -24,7 +24,7 @@ final class RecordedDisk implements Export {
     private byte[] base;
 
     /** A write, durable by itself if it has FUA; or a flush, which has no data. */
-    private record Event(int offset, @Nullable ByteBuffer data, boolean fua) {}
+    private record Event(int offset, @Nullable ByteBuffer data) {}
 
     RecordedDisk(int size) {
         bytes = new byte[size];
@@ -64,7 +64,7 @@ final class RecordedDisk implements Export {
         for (int i = 0; i < position; i++) {
             Event event = events.get(i);
             if (event.data != null) {
-                apply(event, event.data, image, i < flushed || event.fua ? null : random);
+                apply(event, event.data, image, i < flushed ? null : random);
             }
         }
         return image;
@@ -110,25 +110,25 @@ final class RecordedDisk implements Export {
     }
 
     @Override
-    public synchronized void write(long offset, ByteBuffer source, boolean fua) {
+    public synchronized void write(long offset, ByteBuffer source) {
         ByteBuffer data = ByteBuffer.allocate(source.remaining()).put(source);
         data.get(0, bytes, (int) offset, data.capacity());
-        events.add(new Event((int) offset, data, fua));
+        events.add(new Event((int) offset, data));
     }
 
     @Override
-    public void zero(long offset, long length, boolean fua) {
-        write(offset, ByteBuffer.allocate((int) length), fua);
+    public void zero(long offset, long length) {
+        write(offset, ByteBuffer.allocate((int) length));
     }
 
     @Override
-    public void trim(long offset, long length, boolean fua) {
-        zero(offset, length, fua);
+    public void trim(long offset, long length) {
+        zero(offset, length);
     }
 
     @Override
     public synchronized void flush() {
-        events.add(new Event(0, null, false));
+        events.add(new Event(0, null));
     }
 
     @Override

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.btt.ArenaFailedException;
 import pmemblk.pool.btt.BlockTranslationTable;
@@ -429,6 +430,32 @@ public final class BlockPool implements AutoCloseable {
         } finally {
             operations.end();
         }
+    }
+
+    /**
+     * Does what {@link #flush} does for many callers with few threads: waits only if nobody else is
+     * flushing, who then tells this caller. The pool is not closed before.
+     *
+     * @return completes with the flush, or with an {@link IOException}; what depends on it is to be
+     *     brief, since others wait behind, and must not call the pool
+     */
+    public CompletableFuture<Void> flushAsync() {
+        operations.begin();
+        CompletableFuture<Void> named = new CompletableFuture<>();
+        table.flushAsync()
+                .whenComplete(
+                        (none, failure) -> {
+                            operations.end();
+                            if (failure == null) {
+                                named.complete(null);
+                            } else {
+                                boolean known =
+                                        failure instanceof IOException
+                                                || failure instanceof InternalError;
+                                named.completeExceptionally(known ? named(failure) : failure);
+                            }
+                        });
+        return named;
     }
 
     private void flushIfEveryWrite() throws IOException {

@@ -2,6 +2,7 @@ package pmemblk.nbd.export;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,7 +25,7 @@ public interface Export extends AutoCloseable {
      * Whether a write, zero or trim may take long just now. Cheap, and only advice.
      *
      * @param length bytes
-     * @param fua whether it has to be durable
+     * @param fua whether a flush follows it
      */
     boolean writeMayBlock(long length, boolean fua);
 
@@ -56,17 +57,32 @@ public interface Export extends AutoCloseable {
         return true;
     }
 
-    /** Writes the bytes of {@code source}; with {@code fua} they are durable on return. */
-    void write(long offset, ByteBuffer source, boolean fua) throws IOException;
+    /** Writes the bytes of {@code source}. */
+    void write(long offset, ByteBuffer source) throws IOException;
 
-    /** Makes a range read as zeroes; with {@code fua} durably so on return. */
-    void zero(long offset, long length, boolean fua) throws IOException;
+    /** Makes a range read as zeroes. */
+    void zero(long offset, long length) throws IOException;
 
     /** Takes notice that nobody needs the bytes of a range any more. */
-    void trim(long offset, long length, boolean fua) throws IOException;
+    void trim(long offset, long length) throws IOException;
 
     /** Returns once all changes that returned before, whoever made them, are durable. */
     void flush() throws IOException;
+
+    /**
+     * Does what {@link #flush} does, but need not have done it on return.
+     *
+     * @return completes, on whatever thread, when it is done, or with what {@link #flush} throws;
+     *     what depends on it is to be brief
+     */
+    default CompletableFuture<Void> flushAsync() {
+        try {
+            flush();
+            return CompletableFuture.completedFuture(null);
+        } catch (IOException | RuntimeException | Error e) {
+            return CompletableFuture.failedFuture(e);
+        }
+    }
 
     @Override
     void close() throws IOException;

@@ -2,6 +2,7 @@ package pmemblk.nbd.export;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.BlockState;
@@ -80,40 +81,36 @@ public final class PoolExport implements Export {
     }
 
     @Override
-    public void write(long offset, ByteBuffer source, boolean fua) throws IOException {
+    public void write(long offset, ByteBuffer source) throws IOException {
         try {
             pool.writeBytes(offset, source);
-            flushIf(fua);
         } catch (PoolFullException e) {
             throw new ExportFullException(String.valueOf(e.getMessage()), e);
         }
     }
 
     @Override
-    public void zero(long offset, long length, boolean fua) throws IOException {
+    public void zero(long offset, long length) throws IOException {
         try {
             pool.zeroBytes(offset, length);
-            flushIf(fua);
         } catch (PoolFullException e) {
             throw new ExportFullException(String.valueOf(e.getMessage()), e);
         }
     }
 
     @Override
-    public void trim(long offset, long length, boolean fua) throws IOException {
+    public void trim(long offset, long length) throws IOException {
         pool.trimBytes(offset, length);
-        flushIf(fua);
-    }
-
-    private void flushIf(boolean fua) throws IOException {
-        if (fua) {
-            pool.flush();
-        }
     }
 
     @Override
     public void flush() throws IOException {
         pool.flush();
+    }
+
+    @Override
+    public CompletableFuture<Void> flushAsync() {
+        return pool.flushAsync();
     }
 
     @Override

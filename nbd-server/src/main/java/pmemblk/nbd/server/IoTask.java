@@ -9,10 +9,11 @@ import pmemblk.nbd.protocol.Request;
 
 /**
  * A request that an I/O thread carries out. A long TRIM or WRITE_ZEROES goes in pieces and queues
- * up again after each, so that other requests get their turn.
+ * up again after each, so that other requests get their turn; nor does a change keep its thread
+ * while it becomes durable.
  *
- * <p>Belongs to the thread that runs it until the connection is told that it is complete, and to
- * the connection's event loop from then on.
+ * <p>Belongs to the thread that runs it, or makes it durable, until the connection is told that it
+ * is complete, and to the connection's event loop from then on.
  */
 final class IoTask implements Runnable {
     private final Request request;
@@ -53,18 +54,26 @@ final class IoTask implements Runnable {
     public void run() {
         if (connection.isAbandoned()) {
             ReferenceCountUtil.release(payload);
-        } else {
-            long piece = runner.pieceLength(request, progress);
-            if (piece < request.length()) {
-                reply = runner.runPiece(request, progress, piece);
-                progress += piece;
-                if (reply == null && queuesUp()) {
-                    return;
-                }
-            } else {
-                reply = runner.run(request, payload);
-            }
+            complete(null);
+            return;
         }
+        long piece = runner.pieceLength(request, progress);
+        ByteBuf settled =
+                piece < request.length()
+                        ? runner.runPiece(request, progress, piece)
+                        : runner.run(request, payload);
+        progress += piece;
+        if (settled != null) {
+            complete(settled);
+        } else if (progress == request.length()) {
+            runner.settle(request).thenAccept(this::complete);
+        } else if (!queuesUp()) {
+            complete(null);
+        }
+    }
+
+    private void complete(@Nullable ByteBuf outcome) {
+        reply = outcome;
         connection.complete(this);
     }
 

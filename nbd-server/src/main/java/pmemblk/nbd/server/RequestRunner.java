@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import pmemblk.nbd.export.ExportFullException;
 import pmemblk.nbd.protocol.Chunk;
@@ -73,10 +74,11 @@ final class RequestRunner {
      * Carries out a request.
      *
      * @param payload what a WRITE carries, else null; released here
-     * @return the reply, which the caller releases
+     * @return the reply, which the caller releases; null if what was done is still to be
+     *     {@linkplain #settle settled}
      */
-    ByteBuf run(Request request, @Nullable ByteBuf payload) {
-        return Objects.requireNonNull(attempt(request, payload, false));
+    @Nullable ByteBuf run(Request request, @Nullable ByteBuf payload) {
+        return attempt(request, payload, false);
     }
 
     /** Bytes that a request deals with at once, of those from {@code progress} on. */
@@ -93,22 +95,45 @@ final class RequestRunner {
     /**
      * Carries out one piece of a TRIM or WRITE_ZEROES.
      *
-     * @return the reply, which the caller releases, if this was the last; else null
+     * @return the reply, which the caller releases, if that failed; else null, and after the last
+     *     piece what was done is still to be {@linkplain #settle settled}
      */
     @Nullable ByteBuf runPiece(Request request, long progress, long length) {
-        boolean last = progress + length == request.length();
         try {
             change(request.piece(progress, length), null);
-            if (last && request.has(Command.FLAG_FUA)) {
-                session.export().flush();
-            }
+            return null;
         } catch (IOException | RuntimeException | Error e) {
             return reply(request, refusal(request, e));
         }
-        return last ? reply(request, null) : null;
     }
 
-    /** Carries out a request; null if it would have to wait and must not. */
+    /**
+     * Makes what a request has done durable if it asks for that.
+     *
+     * @return completes with the reply, which the caller releases
+     */
+    CompletableFuture<ByteBuf> settle(Request request) {
+        if (!asksForFlush(request)) {
+            return CompletableFuture.completedFuture(reply(request, null));
+        }
+        return session.export()
+                .flushAsync()
+                .handle(
+                        (none, failure) ->
+                                reply(request, failure == null ? null : refusal(request, failure)));
+    }
+
+    private static boolean asksForFlush(Request request) {
+        return request.has(Command.FLAG_FUA) || request.command() == Command.FLUSH;
+    }
+
+    /**
+     * Carries out a request.
+     *
+     * @param now whether that must take no waiting
+     * @return the reply; null if nothing was done because of {@code now}, or without it, if what
+     *     was done is still to be settled
+     */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
         Refusal refusal;
         try {
@@ -122,8 +147,14 @@ final class RequestRunner {
                         ? StatusReply.make(session, alloc, request, now)
                         : status(request, payload);
             }
-            if (request.length() > 0 || request.command() == Command.FLUSH) {
+            if (request.length() > 0) {
                 change(request, payload);
+            }
+            if (!now) {
+                return null;
+            }
+            if (asksForFlush(request)) {
+                session.export().flush();
             }
             return reply(request, null);
         } catch (IOException | RuntimeException | Error e) {
@@ -185,19 +216,15 @@ final class RequestRunner {
     }
 
     private void change(Request request, @Nullable ByteBuf payload) throws IOException {
-        boolean fua = request.has(Command.FLAG_FUA);
         switch (Objects.requireNonNull(request.command())) {
             case WRITE ->
                     session.export()
-                            .write(
-                                    request.offset(),
-                                    Objects.requireNonNull(payload).nioBuffer(),
-                                    fua);
-            case FLUSH -> session.export().flush();
-            case TRIM -> session.export().trim(request.offset(), request.length(), fua);
-            case WRITE_ZEROES -> session.export().zero(request.offset(), request.length(), fua);
-            case CACHE -> {
+                            .write(request.offset(), Objects.requireNonNull(payload).nioBuffer());
+            case TRIM -> session.export().trim(request.offset(), request.length());
+            case WRITE_ZEROES -> session.export().zero(request.offset(), request.length());
+            case CACHE, FLUSH -> {
                 // A hint, and what is cached is the system's business: reading on demand will do.
+                // A flush is for the end.
             }
             case READ, BLOCK_STATUS, DISC ->
                     throw new IllegalStateException("not a change: " + request);

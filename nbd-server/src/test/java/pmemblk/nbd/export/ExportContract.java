@@ -37,9 +37,9 @@ abstract class ExportContract {
         return bytes;
     }
 
-    private void write(long offset, byte[] bytes, boolean fua) throws IOException {
+    private void write(long offset, byte[] bytes) throws IOException {
         ByteBuffer source = ByteBuffer.allocateDirect(bytes.length).put(bytes).flip();
-        export.write(offset, source.asReadOnlyBuffer(), fua);
+        export.write(offset, source.asReadOnlyBuffer());
     }
 
     @Test
@@ -66,16 +66,18 @@ abstract class ExportContract {
         for (int i = 0; i < 2000; i++) {
             int offset = random.nextInt(size);
             int length = random.nextInt(Math.min(size - offset, 20_000) + 1);
-            boolean fua = random.nextInt(100) == 0;
+            if (random.nextInt(100) == 0) {
+                export.flushAsync().join();
+            }
             switch (random.nextInt(3)) {
                 case 0 -> {
                     byte[] bytes = new byte[length];
                     random.nextBytes(bytes);
-                    write(offset, bytes, fua);
+                    write(offset, bytes);
                     System.arraycopy(bytes, 0, model, offset, length);
                 }
                 case 1 -> {
-                    export.zero(offset, length, fua);
+                    export.zero(offset, length);
                     Arrays.fill(model, offset, offset + length, (byte) 0);
                 }
                 default ->
@@ -92,7 +94,7 @@ abstract class ExportContract {
     void whatIsReadAtOnceIsWhatIsThere() throws IOException {
         byte[] bytes = new byte[20_000];
         new SplittableRandom(7).nextBytes(bytes);
-        write(5000, bytes, true);
+        write(5000, bytes);
         byte[] found = read(4000, 30_000);
 
         ByteBuffer target = ByteBuffer.allocateDirect(30_000);
@@ -107,9 +109,9 @@ abstract class ExportContract {
     void trimLeavesNeighboursAlone() throws IOException {
         byte[] ones = new byte[64 << 10];
         Arrays.fill(ones, (byte) 1);
-        write(0, ones, false);
+        write(0, ones);
 
-        export.trim(10_000, 30_000, true);
+        export.trim(10_000, 30_000);
 
         assertArrayEquals(Arrays.copyOf(ones, 10_000), read(0, 10_000));
         assertArrayEquals(Arrays.copyOf(ones, 1000), read(40_000, 1000));

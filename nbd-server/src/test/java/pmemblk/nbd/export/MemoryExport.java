@@ -41,17 +41,17 @@ public final class MemoryExport implements Export {
     }
 
     @Override
-    public synchronized void write(long offset, ByteBuffer source, boolean fua) {
+    public synchronized void write(long offset, ByteBuffer source) {
         source.get(bytes, (int) offset, source.remaining());
     }
 
     @Override
-    public synchronized void zero(long offset, long length, boolean fua) {
+    public synchronized void zero(long offset, long length) {
         Arrays.fill(bytes, (int) offset, (int) (offset + length), (byte) 0);
     }
 
     @Override
-    public void trim(long offset, long length, boolean fua) {}
+    public void trim(long offset, long length) {}
 
     @Override
     public void flush() {}

@@ -55,7 +55,7 @@ class PoolExportTest extends ExportContract {
                     BlockErrorException.class,
                     () -> export.read(3 * 4096 - 1, ByteBuffer.allocate(2)));
             export.read(0, ByteBuffer.allocate(3 * 4096));
-            export.write(3 * 4096, ByteBuffer.allocate(4096), false);
+            export.write(3 * 4096, ByteBuffer.allocate(4096));
             export.read(3 * 4096, ByteBuffer.allocate(4096));
         }
     }

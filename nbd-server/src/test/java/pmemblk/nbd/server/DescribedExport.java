@@ -38,17 +38,17 @@ class DescribedExport implements Export {
     }
 
     @Override
-    public void write(long offset, ByteBuffer source, boolean fua) {
+    public void write(long offset, ByteBuffer source) {
         throw used();
     }
 
     @Override
-    public void zero(long offset, long length, boolean fua) {
+    public void zero(long offset, long length) {
         throw used();
     }
 
     @Override
-    public void trim(long offset, long length, boolean fua) {
+    public void trim(long offset, long length) {
         throw used();
     }
 

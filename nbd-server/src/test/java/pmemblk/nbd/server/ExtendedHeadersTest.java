@@ -69,17 +69,17 @@ class ExtendedHeadersTest {
         }
 
         @Override
-        public void write(long offset, ByteBuffer source, boolean fua) {
+        public void write(long offset, ByteBuffer source) {
             calls.add("write %d at %d".formatted(source.remaining(), offset));
         }
 
         @Override
-        public void zero(long offset, long length, boolean fua) {
+        public void zero(long offset, long length) {
             calls.add("zero %d at %d".formatted(length, offset));
         }
 
         @Override
-        public void trim(long offset, long length, boolean fua) {
+        public void trim(long offset, long length) {
             calls.add("trim %d at %d".formatted(length, offset));
         }
 

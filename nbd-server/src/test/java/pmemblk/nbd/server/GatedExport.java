@@ -67,17 +67,17 @@ final class GatedExport implements Export {
     }
 
     @Override
-    public void write(long offset, ByteBuffer source, boolean fua) throws IOException {
+    public void write(long offset, ByteBuffer source) throws IOException {
         pass("write " + offset + " " + source.remaining());
     }
 
     @Override
-    public void zero(long offset, long length, boolean fua) throws IOException {
+    public void zero(long offset, long length) throws IOException {
         pass("zero " + offset + " " + length);
     }
 
     @Override
-    public void trim(long offset, long length, boolean fua) throws IOException {
+    public void trim(long offset, long length) throws IOException {
         pass("trim " + offset + " " + length);
     }
 

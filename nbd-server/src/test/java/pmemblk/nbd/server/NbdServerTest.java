@@ -134,17 +134,17 @@ class NbdServerTest {
         }
 
         @Override
-        public void write(long offset, ByteBuffer source, boolean fua) {
+        public void write(long offset, ByteBuffer source) {
             throw new IllegalStateException("a bug");
         }
 
         @Override
-        public void zero(long offset, long length, boolean fua) {
+        public void zero(long offset, long length) {
             throw new AssertionError("another bug");
         }
 
         @Override
-        public void trim(long offset, long length, boolean fua) throws IOException {
+        public void trim(long offset, long length) throws IOException {
             throw new IOException("medium error");
         }
 
@@ -195,17 +195,17 @@ class NbdServerTest {
         }
 
         @Override
-        public void write(long offset, ByteBuffer source, boolean fua) {
-            memory.write(offset, source, fua);
+        public void write(long offset, ByteBuffer source) {
+            memory.write(offset, source);
         }
 
         @Override
-        public void zero(long offset, long length, boolean fua) {
-            memory.zero(offset, length, fua);
+        public void zero(long offset, long length) {
+            memory.zero(offset, length);
         }
 
         @Override
-        public void trim(long offset, long length, boolean fua) {}
+        public void trim(long offset, long length) {}
 
         @Override
         public void flush() {}

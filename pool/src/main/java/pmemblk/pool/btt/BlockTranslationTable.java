@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -296,6 +297,14 @@ public final class BlockTranslationTable {
     /** Returns once every change that returned before is durable, as far as the medium goes. */
     public void flush() throws IOException {
         path.flush();
+    }
+
+    /**
+     * Does what {@link #flush} does, but waits only if nobody else is about to do it, who then
+     * tells this caller. What depends on the outcome is to be brief.
+     */
+    public CompletableFuture<Void> flushAsync() {
+        return path.flushAsync();
     }
 
     /**

@@ -3,6 +3,11 @@ package pmemblk.pool.btt;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.Lock;
@@ -49,7 +54,7 @@ class GroupCommit implements WritePath {
      */
     private List<HeldWrite> prepared = List.of();
 
-    private final SharedCommit sharedCommit = new SharedCommit(this::step);
+    private final SharedCommit sharedCommit = new SharedCommit(this::step, newDeputy());
 
     /** Whether map entries were stored since the last first sync, or are about to be. */
     private volatile boolean entriesStored;
@@ -66,6 +71,20 @@ class GroupCommit implements WritePath {
         this.table = table;
         this.writes = new AtomicReferenceArray<>(laneCount);
         this.lastSeq = new AtomicLong();
+    }
+
+    /** A thread that is there while it has something to do. */
+    private static Executor newDeputy() {
+        ThreadPoolExecutor deputy =
+                new ThreadPoolExecutor(
+                        1,
+                        1,
+                        10,
+                        TimeUnit.SECONDS,
+                        new LinkedBlockingQueue<>(),
+                        Thread.ofPlatform().daemon().name("pmemblk-deputy").factory());
+        deputy.allowCoreThreadTimeOut(true);
+        return deputy;
     }
 
     @Override
@@ -166,6 +185,11 @@ class GroupCommit implements WritePath {
     @Override
     public void flush() throws IOException {
         sharedCommit.await();
+    }
+
+    @Override
+    public CompletableFuture<Void> flushAsync() {
+        return sharedCommit.begin();
     }
 
     @Override

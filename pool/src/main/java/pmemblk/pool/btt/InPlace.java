@@ -1,6 +1,7 @@
 package pmemblk.pool.btt;
 
 import java.io.IOException;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
@@ -63,6 +64,11 @@ final class InPlace implements WritePath {
 
     @Override
     public void flush() {}
+
+    @Override
+    public CompletableFuture<Void> flushAsync() {
+        return CompletableFuture.completedFuture(null);
+    }
 
     @Override
     public long flushIfDue(long periodNanos) {

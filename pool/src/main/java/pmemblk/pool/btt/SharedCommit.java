@@ -2,14 +2,17 @@ package pmemblk.pool.btt;
 
 import java.io.IOException;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Queue;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.Lock;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
 
 /**
- * Callers at the same time share a commit: the first that begins after all of them have come. One
- * of them carries out the next step for all, and the others wait. Thread-safe.
+ * Callers at the same time share a commit: the first that begins after all of them have come. Of
+ * those who find none under way, the first carries out the steps for all until it is served; a
+ * deputy does for who is left then, until nobody is. Thread-safe.
  */
 final class SharedCommit {
     /** How far a step has brought those who had asked for a commit before it. */
@@ -32,84 +35,132 @@ final class SharedCommit {
         Progress step(boolean begin) throws IOException;
     }
 
-    /** A caller, by its number, and its turn: it is served, or has to take the steps. */
-    private record Waiter(long caller, Condition turn) {}
+    /** A caller by its number, and how it learns that it is served. */
+    private record Caller(long number, CompletableFuture<Void> outcome) {}
 
     private final Steps steps;
-    private final Lock lock = new ReentrantLock();
+    private final Executor deputy;
 
-    // All guarded by the lock: those who wait, first come first; and the number of the last caller
-    // that came, of the last whose commit has begun, and of the last whose commit is complete.
-    private final Queue<Waiter> waiters = new ArrayDeque<>();
+    // All guarded by this object's monitor: those who are not served, first come first; and the
+    // number of the last caller that came, of the last whose commit has begun, and of the last
+    // whose commit is complete.
+    private final Queue<Caller> callers = new ArrayDeque<>();
     private long came;
     private long begun;
     private long served;
 
-    /** Whether a caller takes steps, until it is served. */
+    /** Whether somebody takes the steps. */
     private boolean led;
 
-    SharedCommit(Steps steps) {
+    /**
+     * Nobody has come.
+     *
+     * @param deputy has a thread for one task at a time
+     */
+    SharedCommit(Steps steps, Executor deputy) {
         this.steps = steps;
+        this.deputy = deputy;
     }
 
     /** Returns once a commit is complete that began after this call did. */
     void await() throws IOException {
-        lock.lock();
         try {
-            long caller = ++came;
-            if (led) {
-                Waiter waiter = new Waiter(caller, lock.newCondition());
-                waiters.add(waiter);
-                while (led && served < caller) {
-                    waiter.turn.awaitUninterruptibly();
-                }
-                waiters.remove(waiter);
+            begin().join();
+        } catch (CompletionException e) {
+            switch (e.getCause()) {
+                case IOException cause -> throw cause;
+                case RuntimeException cause -> throw cause;
+                case Error cause -> throw cause;
+                case null, default -> throw e;
             }
-            if (served < caller) {
-                lead(caller);
-            }
-        } finally {
-            lock.unlock();
         }
     }
 
-    private void lead(long caller) throws IOException {
-        led = true;
-        try {
-            while (served < caller) {
+    /**
+     * Has a commit begin after this call did. Waits for it only if nobody else carries it out.
+     *
+     * @return completes with the commit; what depends on it is to be brief, as others wait behind
+     */
+    CompletableFuture<Void> begin() {
+        CompletableFuture<Void> outcome = new CompletableFuture<>();
+        boolean leads;
+        synchronized (this) {
+            callers.add(new Caller(++came, outcome));
+            leads = !led;
+            led = true;
+        }
+        if (leads) {
+            do {
                 step();
+            } while (!outcome.isDone());
+            if (othersWait()) {
+                leaveToDeputy();
             }
-        } finally {
-            led = false;
-            Waiter next = waiters.peek();
-            if (next != null) {
-                next.turn.signal();
-            }
+        }
+        return outcome;
+    }
+
+    private void leaveToDeputy() {
+        try {
+            deputy.execute(this::serveAll);
+        } catch (OutOfMemoryError noThread) {
+            serveAll();
         }
     }
 
-    private void step() throws IOException {
-        boolean begin = came > begun;
-        long covered = came;
-        Progress progress;
-        lock.unlock();
-        try {
-            progress = steps.step(begin);
-        } finally {
-            lock.lock();
+    private void serveAll() {
+        do {
+            step();
+        } while (othersWait());
+    }
+
+    private synchronized boolean othersWait() {
+        led = !callers.isEmpty();
+        return led;
+    }
+
+    /** Takes a step, and tells those whom it serves. */
+    private void step() {
+        boolean begin;
+        long covered;
+        synchronized (this) {
+            begin = came > begun;
+            covered = came;
         }
+        try {
+            Progress progress = steps.step(begin);
+            advance(begin ? covered : 0, progress).forEach(outcome -> outcome.complete(null));
+        } catch (IOException | RuntimeException | Error e) {
+            // It would be the same for those who have come meanwhile.
+            failAll().forEach(outcome -> outcome.completeExceptionally(e));
+        }
+    }
+
+    private synchronized List<CompletableFuture<Void>> advance(long asked, Progress progress) {
         served = begun;
-        if (begin && progress != Progress.PUT_OFF) {
-            begun = covered;
+        if (asked > 0 && progress != Progress.PUT_OFF) {
+            begun = asked;
         }
         if (progress == Progress.COMPLETE) {
             served = begun;
         }
-        for (Waiter next = waiters.peek();
-                next != null && next.caller <= served;
-                next = waiters.peek()) {
-            waiters.remove();
-            next.turn.signal();
+        return takeServed();
+    }
+
+    private synchronized List<CompletableFuture<Void>> failAll() {
+        begun = came;
+        served = came;
+        return takeServed();
+    }
+
+    private List<CompletableFuture<Void>> takeServed() {
+        List<CompletableFuture<Void>> outcomes = new ArrayList<>();
+        for (Caller next = callers.peek();
+                next != null && next.number() <= served;
+                next = callers.peek()) {
+            callers.remove();
+            outcomes.add(next.outcome());
         }
+        return outcomes;
     }
 }

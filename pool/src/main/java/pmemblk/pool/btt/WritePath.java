@@ -1,6 +1,7 @@
 package pmemblk.pool.btt;
 
 import java.io.IOException;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,6 +53,12 @@ interface WritePath {
 
     /** Returns once all that returned before is durable. */
     void flush() throws IOException;
+
+    /**
+     * Does what {@link #flush} does, but waits only if it has to do it itself; whoever does it
+     * tells this caller.
+     */
+    CompletableFuture<Void> flushAsync();
 
     /**
      * Flushes unless that was done within the last period; returns in how many nanoseconds it may

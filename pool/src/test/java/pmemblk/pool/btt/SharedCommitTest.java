@@ -1,12 +1,14 @@
 package pmemblk.pool.btt;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -47,6 +49,14 @@ class SharedCommitTest {
         return begin ? SharedCommit.Progress.BEGUN : SharedCommit.Progress.COMPLETE;
     }
 
+    private static void await(CountDownLatch event) throws IOException {
+        try {
+            event.await();
+        } catch (InterruptedException e) {
+            throw new IOException(e);
+        }
+    }
+
     /** So many callers who come back as soon as they are served. */
     private void callAgainAndAgain(SharedCommit shared, int callers)
             throws ExecutionException, InterruptedException {
@@ -70,14 +80,64 @@ class SharedCommitTest {
 
     @Test
     void aCommitIsCompleteThatBeganAfterTheCall() throws Exception {
-        callAgainAndAgain(new SharedCommit(this::step), CALLERS);
+        callAgainAndAgain(new SharedCommit(this::step, threads), CALLERS);
+
+        assertEquals(begun, complete);
+    }
+
+    /** So many callers who do not wait, but come back when they are told that they are served. */
+    private CompletableFuture<Void> beginAgainAndAgain(SharedCommit shared, int rounds) {
+        int before = begun;
+        CompletableFuture<Void> outcome =
+                CompletableFuture.supplyAsync(shared::begin, threads)
+                        .thenCompose(told -> told)
+                        .thenRun(() -> assertTrue(complete > before));
+        return rounds == 1
+                ? outcome
+                : outcome.thenCompose(none -> beginAgainAndAgain(shared, rounds - 1));
+    }
+
+    @Test
+    void whoGoesAwayIsToldOfACommitThatBeganAfterTheCall() throws Exception {
+        SharedCommit shared = new SharedCommit(this::step, threads);
+        List<CompletableFuture<Void>> clients = new ArrayList<>();
+        for (int i = 0; i < CALLERS; i++) {
+            clients.add(beginAgainAndAgain(shared, ROUNDS));
+        }
+        callAgainAndAgain(shared, 2);
+        for (CompletableFuture<Void> client : clients) {
+            client.get();
+        }
 
         assertEquals(begun, complete);
     }
 
     @Test
+    void onlyTheFirstCallerWaitsWhoeverComesBehind() throws Exception {
+        CountDownLatch stepping = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        SharedCommit shared =
+                new SharedCommit(
+                        begin -> {
+                            stepping.countDown();
+                            await(go);
+                            return step(begin);
+                        },
+                        threads);
+        Future<?> first = threads.submit(() -> shared.begin().join());
+        stepping.await();
+
+        CompletableFuture<Void> second = shared.begin();
+        assertFalse(second.isDone());
+        go.countDown();
+
+        first.get();
+        second.get();
+    }
+
+    @Test
     void commitsThatOverlapTakeOneStepEach() throws Exception {
-        callAgainAndAgain(new SharedCommit(this::step), CALLERS);
+        callAgainAndAgain(new SharedCommit(this::step, threads), CALLERS);
 
         // A caller gets at best every second step; if nothing overlapped it would be every fourth.
         assertTrue(steps.get() >= 2 * ROUNDS);
@@ -86,7 +146,7 @@ class SharedCommitTest {
 
     @Test
     void aCommitAloneTakesTwoSteps() throws Exception {
-        callAgainAndAgain(new SharedCommit(this::step), 1);
+        callAgainAndAgain(new SharedCommit(this::step, threads), 1);
 
         assertEquals(2 * ROUNDS, steps.get());
     }
@@ -98,7 +158,8 @@ class SharedCommitTest {
                         begin -> {
                             steps.incrementAndGet();
                             return SharedCommit.Progress.COMPLETE;
-                        });
+                        },
+                        threads);
         shared.await();
 
         assertEquals(1, steps.get());
@@ -116,7 +177,8 @@ class SharedCommitTest {
                                     : begins.size() == 2
                                             ? SharedCommit.Progress.BEGUN
                                             : SharedCommit.Progress.COMPLETE;
-                        });
+                        },
+                        threads);
         shared.await();
 
         assertEquals(List.of(true, true, false), begins);
@@ -128,13 +190,10 @@ class SharedCommitTest {
         SharedCommit shared =
                 new SharedCommit(
                         begin -> {
-                            try {
-                                mayFail.await();
-                            } catch (InterruptedException e) {
-                                throw new IOException(e);
-                            }
+                            await(mayFail);
                             throw new IOException("medium error");
-                        });
+                        },
+                        threads);
         List<Future<?>> calls = new ArrayList<>();
         for (int i = 0; i < CALLERS; i++) {
             calls.add(
@@ -143,6 +202,7 @@ class SharedCommitTest {
                                 shared.await();
                                 return null;
                             }));
+            calls.add(threads.submit(() -> shared.begin().get()));
         }
         mayFail.countDown();
         for (Future<?> call : calls) {
