@@ -478,11 +478,13 @@ public final class BlockPool implements AutoCloseable {
         timer.stop();
         try {
             if (!files.readOnly()) {
-                table.flush();
+                table.checkpoint();
                 if (held != null) {
                     held.remove();
                 }
             }
+        } catch (IOException | InternalError e) {
+            throw named(e);
         } finally {
             closeAll(held, files.medium());
         }

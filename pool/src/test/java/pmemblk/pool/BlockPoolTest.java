@@ -485,7 +485,8 @@ class BlockPoolTest {
         for (Path where : new Path[] {folder, Path.of("/dev/shm")}) {
             Path path = Files.createTempFile(where, "cut", ".pool");
             Files.delete(path);
-            try (BlockPool pool = BlockPool.create(path, 4096, 20 * MIB, 0600)) {
+            try {
+                BlockPool pool = BlockPool.create(path, 4096, 20 * MIB, 0600);
                 long last = pool.blockCount() - 1;
                 pool.write(last, ByteBuffer.wrap(filled(4096, 1)));
                 pool.write(last, ByteBuffer.wrap(filled(4096, 2)));
@@ -493,6 +494,11 @@ class BlockPoolTest {
                     file.setLength(MIB);
                 }
                 assertThrows(IOException.class, () -> read(pool, last));
+                if (where.equals(folder)) {
+                    assertThrows(PoolFailedException.class, pool::close);
+                } else {
+                    pool.close();
+                }
             } finally {
                 Files.delete(path);
             }

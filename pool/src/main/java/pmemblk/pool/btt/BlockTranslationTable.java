@@ -164,7 +164,7 @@ public final class BlockTranslationTable {
             }
         }
         if (path != null) {
-            path.flush();
+            path.checkpoint();
             table.clear();
         }
     }
@@ -305,6 +305,13 @@ public final class BlockTranslationTable {
      */
     public CompletableFuture<Void> flushAsync() {
         return path.flushAsync();
+    }
+
+    /**
+     * Flushes, and leaves nothing for recovery to finish; nobody else changes anything meanwhile.
+     */
+    public void checkpoint() throws IOException {
+        path.checkpoint();
     }
 
     /**

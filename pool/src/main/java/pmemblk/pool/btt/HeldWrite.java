@@ -3,8 +3,8 @@ package pmemblk.pool.btt;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A write whose data lies in its lane's free block, and whose swap waits for the next commit. Until
- * then, and until its map entry is stored, it keeps the lane.
+ * A write whose data lies in its lane's free block, and that the medium's map does not name: its
+ * swap waits for a commit, is being logged, or is durable in the flog. It keeps its lane.
  */
 final class HeldWrite {
     private final BttArena arena;
@@ -12,11 +12,23 @@ final class HeldWrite {
     private final int lane;
     private final int postmapLba;
 
-    /** The write of the same block that was being committed when this one came. */
+    /** The write of the same block that a commit had begun with, or logged, when this one came. */
     private final @Nullable HeldWrite earlier;
 
-    /** Whether a commit is logging it; guarded by the lock of its map entry. */
-    private boolean frozen;
+    /** Guarded by the lock of its map entry. */
+    private Stage stage = Stage.WAITING;
+
+    /** How far a commit has come with a write. Of all writes of a block one at most is amid. */
+    enum Stage {
+        /** None has begun with it: a later write of its block takes its place. */
+        WAITING,
+        /** It is being logged: its map entry must stay as it is. */
+        COMMITTING,
+        /** It is durable, and its map entry may be stored. */
+        LOGGED,
+        /** Its map entry is stored. */
+        PUBLISHED
+    }
 
     HeldWrite(
             BttArena arena, int premapLba, int lane, int postmapLba, @Nullable HeldWrite replaced) {
@@ -24,7 +36,7 @@ final class HeldWrite {
         this.premapLba = premapLba;
         this.lane = lane;
         this.postmapLba = postmapLba;
-        this.earlier = replaced == null || replaced.frozen ? replaced : replaced.earlier;
+        this.earlier = replaced == null || replaced.isAmid() ? replaced : replaced.earlier;
     }
 
     BttArena arena() {
@@ -44,16 +56,24 @@ final class HeldWrite {
         return postmapLba;
     }
 
-    boolean isFrozen() {
-        return frozen;
+    void reach(Stage next) {
+        stage = next;
     }
 
-    void freeze(boolean begin) {
-        frozen = begin;
+    boolean isLogged() {
+        return stage == Stage.LOGGED;
     }
 
-    /** Whether a commit is logging this write, or the one that it replaced. */
-    boolean isCommitting() {
-        return frozen || (earlier != null && earlier.frozen);
+    /** Whether a commit has begun with it, and its map entry is not stored. */
+    boolean isAmid() {
+        return stage == Stage.COMMITTING || stage == Stage.LOGGED;
+    }
+
+    /** This write or the one that it replaced, whichever is amid; null if neither is. */
+    @Nullable HeldWrite amid() {
+        if (isAmid()) {
+            return this;
+        }
+        return earlier != null && earlier.isAmid() ? earlier : null;
     }
 }

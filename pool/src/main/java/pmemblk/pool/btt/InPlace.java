@@ -71,6 +71,9 @@ final class InPlace implements WritePath {
     }
 
     @Override
+    public void checkpoint() {}
+
+    @Override
     public long flushIfDue(long periodNanos) {
         return periodNanos;
     }

@@ -100,6 +100,11 @@ final class SharedCommit {
         return outcome;
     }
 
+    /** Whether somebody takes steps, so that a caller now would not have to. */
+    synchronized boolean isUnderWay() {
+        return led;
+    }
+
     private void leaveToDeputy() {
         try {
             deputy.execute(this::serveAll);

@@ -43,7 +43,7 @@ interface WritePath {
      * Whether the entry of a block may be stored now, the caller holding its lock. If not, a commit
      * is logging the block: unlock, {@link #flush}, and try again.
      */
-    boolean mayStore(BttArena arena, int premapLba);
+    boolean mayStore(BttArena arena, int premapLba) throws IOException;
 
     /**
      * Follows the storing of entries, of which none is durable yet: forgets a write that was held
@@ -59,6 +59,11 @@ interface WritePath {
      * tells this caller.
      */
     CompletableFuture<Void> flushAsync();
+
+    /**
+     * Flushes, and leaves nothing for recovery to finish; nobody else changes anything meanwhile.
+     */
+    void checkpoint() throws IOException;
 
     /**
      * Flushes unless that was done within the last period; returns in how many nanoseconds it may

@@ -155,6 +155,11 @@ final class FileMedium implements Medium {
     }
 
     @Override
+    public void startPersist() {
+        Linux.startWriteback(file.fd());
+    }
+
+    @Override
     public void refresh(long offset, long length) throws IOException {
         Linux.dropCached(file.fd(), offset, length, file.path());
     }

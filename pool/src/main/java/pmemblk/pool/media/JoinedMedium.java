@@ -123,6 +123,11 @@ public final class JoinedMedium implements Medium {
         forEachPart(offset, length, Medium::refresh);
     }
 
+    @Override
+    public void startPersist() {
+        parts.forEach(part -> part.medium.startPersist());
+    }
+
     /** What is done to a range of a medium. */
     private interface RangeAction {
         void apply(Medium medium, long offset, long length) throws IOException;

@@ -49,6 +49,7 @@ final class Linux {
     private static final int EDQUOT = 122;
 
     private static final int POSIX_FADV_DONTNEED = 4;
+    private static final int SYNC_FILE_RANGE_WRITE = 2;
 
     private static final Linker LINKER = Linker.nativeLinker();
     private static final MemoryLayout CALL_STATE = Linker.Option.captureStateLayout();
@@ -82,6 +83,8 @@ final class Linux {
             call("pwrite", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle FSYNC = call("fsync", -1, JAVA_INT, JAVA_INT);
     private static final MethodHandle FDATASYNC = call("fdatasync", -1, JAVA_INT, JAVA_INT);
+    private static final MethodHandle SYNC_FILE_RANGE =
+            call("sync_file_range", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
     private static final MethodHandle STATX =
             call("statx", -1, JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT, ADDRESS);
     private static final MethodHandle STRERROR = plainCall("strerror", ADDRESS, JAVA_INT);
@@ -164,6 +167,20 @@ final class Linux {
             }
         } catch (Throwable failure) {
             throw rethrown(failure);
+        }
+    }
+
+    /**
+     * Begins to write what the page cache holds of a file, and does not wait for it. Whether that
+     * succeeds is for {@link #syncData} to tell.
+     */
+    static void startWriteback(int fd) {
+        try {
+            MemorySegment state = CALL_STATE_OF_THREAD.get();
+            int ignored =
+                    (int) SYNC_FILE_RANGE.invokeExact(state, fd, 0L, 0L, SYNC_FILE_RANGE_WRITE);
+        } catch (Throwable failure) {
+            throw new AssertionError("sync_file_range threw", failure);
         }
     }
 

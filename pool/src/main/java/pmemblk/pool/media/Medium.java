@@ -90,6 +90,9 @@ public interface Medium extends AutoCloseable {
     /** Returns once everything written to the range before survives a power cut. */
     void persist(long offset, long length) throws IOException;
 
+    /** Begins with what {@link #persist} will soon be asked for, where that takes long. */
+    default void startPersist() {}
+
     /**
      * Lets later reads of a range find what is durable, in case that a sync failed and left memory
      * and device different. All that was written there has been persisted, or failed to be.

@@ -230,6 +230,37 @@ class CrashModelTest {
     }
 
     @Test
+    void catchesSwapLoggedOnAnEntryThatIsOnlyLogged() {
+        requireCaught(
+                Medium.Kind.FILE,
+                (medium, laneCount, lanes, held) ->
+                        new GroupCommit(medium, laneCount, lanes, held) {
+                            @Override
+                            boolean mayLogNext(HeldWrite write) {
+                                HeldWrite amid = write.amid();
+                                return amid == null || amid.isLogged();
+                            }
+                        },
+                this::sound);
+    }
+
+    @Test
+    void catchesZeroStoredOverAnEntryThatIsOnlyLogged() {
+        requireCaught(
+                Medium.Kind.FILE,
+                (medium, laneCount, lanes, held) ->
+                        new GroupCommit(medium, laneCount, lanes, held) {
+                            @Override
+                            public boolean mayStore(BttArena arena, int premapLba) {
+                                HeldWrite write = arena.map().held().get(premapLba);
+                                HeldWrite amid = write == null ? null : write.amid();
+                                return amid == null || amid.isLogged();
+                            }
+                        },
+                this::sound);
+    }
+
+    @Test
     void catchesPersistentMemoryThatForgetsToPersistTheFlog() {
         requireCaught(
                 Medium.Kind.DAX,
@@ -386,7 +417,10 @@ class CrashModelTest {
         SplittableRandom random = new SplittableRandom(seed);
         int step = 0;
         try {
-            CrashModel model = new CrashModel(kind, 4, 3, counts, GroupCommit::new, this::sound);
+            int lanes = seed % 2 == 0 ? 3 : 6;
+            CrashModel model =
+                    new CrashModel(
+                            kind, Math.max(4, lanes), lanes, counts, GroupCommit::new, this::sound);
             listen(model, random);
             for (step = 0; step < LONG_TRACE; step++) {
                 try {
