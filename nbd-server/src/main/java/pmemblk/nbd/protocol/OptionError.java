@@ -7,7 +7,6 @@ public enum OptionError {
     INVALID(3),
     TLS_REQD(5),
     UNKNOWN(6),
-    TOO_BIG(9),
     EXT_HEADER_REQD(10);
 
     private static final int ERROR = 1 << 31;
