@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Structured replies and metadata contexts, to the clients that know how to ask. */
 class ProtocolIT {
@@ -108,6 +110,19 @@ class ProtocolIT {
                 String blocks = Command.of("stat --format %b", file).succeed().output().strip();
                 assertTrue(Integer.parseInt(blocks) < 2048, blocks);
             }
+        }
+    }
+
+    /** As nbdcopy itself did not before CVE-2022-0485 was mended. */
+    @ParameterizedTest
+    @ValueSource(strings = {"nbdcopy", "nbdcopy --synchronous", "qemu-img convert -f raw -O raw"})
+    void copyOfADiskWithAnErrorBlockIsAFailure(String copy) throws Exception {
+        Path pool = patchyPool();
+
+        try (ServerProcess server = serve(pool)) {
+            Command.of(copy, server.uri(), directory.resolve("copy")).end(1);
+            Command.of("qemu-io -f raw -c", "write -z 20480 4096", server.uri()).succeed();
+            Command.of(copy, server.uri(), directory.resolve("copy")).succeed();
         }
     }
 

@@ -58,6 +58,19 @@ class RefusalIT {
                 "serve --tls-certificates absent there.pool | absent/server-cert.pem: does not exist",
                 "serve --listen 203.0.113.1:0 there.pool   | 203.0.113.1",
                 "serve --unix absent/nbd.sock there.pool   | absent/nbd.sock",
+                "serve --durability never there.pool       | expected on-flush or every-write",
+                "serve --max-connections 0 there.pool      | '0' is no count",
+                "serve --max-handshakes x there.pool       | 'x' is no count",
+                "serve --max-requests 0 there.pool         | '0' is no count",
+                "serve --max-bytes 1M there.pool           | does not hold the longest request",
+                "serve --handshake-timeout 5y there.pool   | '5y' is no time",
+                "serve --stall-timeout -1s there.pool      | '-1s' is no time",
+                "serve --poll -1 there.pool                | microseconds from 0 to 999999",
+                "serve --read-only-export other there.pool | --read-only-export other: no export",
+                "serve --allow 300.1.1.1/8 there.pool      | '300.1.1.1/8' is no network",
+                "serve --allow other=::1 there.pool        | the exports are there",
+                "serve --max-clients other=3 there.pool    | the exports are there",
+                "serve --max-clients there=0 there.pool    | '0' is no count",
             })
     void whatCannotBeDoneIsOneLineAndStatus2(String words, String reason) throws Exception {
         String name = words.replaceFirst("(block \\w+|\\w+) .*", "$1");

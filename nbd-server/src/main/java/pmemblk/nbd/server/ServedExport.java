@@ -37,19 +37,28 @@ final class ServedExport {
      * @param maxSessions that may use it at the same time
      */
     ServedExport(String name, Export export, int threadCount, int maxSessions) {
+        this(name, export, newThreads(name, threadCount), maxSessions);
+    }
+
+    ServedExport(String name, Export export, ThreadPoolExecutor threads, int maxSessions) {
         this.name = name;
         this.export = export;
+        this.threads = threads;
         this.maxSessions = maxSessions;
         this.failures = new FailureLog(name, System::nanoTime);
-        this.threads =
+    }
+
+    private static ThreadPoolExecutor newThreads(String name, int count) {
+        ThreadPoolExecutor threads =
                 new ThreadPoolExecutor(
-                        threadCount,
-                        threadCount,
+                        count,
+                        count,
                         IDLE_SECONDS,
                         TimeUnit.SECONDS,
                         new LinkedBlockingQueue<>(),
                         new DefaultThreadFactory("nbd-io-" + name, true));
         threads.allowCoreThreadTimeOut(true);
+        return threads;
     }
 
     /**

@@ -182,7 +182,10 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         }
         if ((ending || stopping) && inFlight == 0 && channel.isActive()) {
             replies.flush();
-            channel.pipeline().replace(this, null, new EndingHandler(received));
+            // Which makes room, and may have brought this connection here before.
+            if (!removed) {
+                channel.pipeline().replace(this, null, new EndingHandler(received));
+            }
         }
     }
 
