@@ -9,6 +9,7 @@ import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -19,6 +20,7 @@ import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.export.MemoryExport;
 import pmemblk.nbd.protocol.ReplyForm;
+import pmemblk.nbd.tls.TlsOptions;
 
 /**
  * Every command with every flag and every pair of flags, on ranges at the edges of the export and
@@ -87,7 +89,12 @@ class CommandTableTest {
                 new ServerOptions(
                         List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
                         List.of());
-        server = NbdServer.start(options, new Exports(exports));
+        server = NbdServer.start(options.withTls(tls()), new Exports(exports));
+    }
+
+    /** How TLS is offered. */
+    @Nullable TlsOptions tls() {
+        return null;
     }
 
     @AfterEach
