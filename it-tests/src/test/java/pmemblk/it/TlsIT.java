@@ -122,7 +122,11 @@ class TlsIT {
             assertEquals(-1, Files.mismatch(source, copy));
             Command.of("nbdcopy --request-size=33554432", source, with(authorityOnly, unix))
                     .succeed();
-            Command.of("nbdcopy --request-size=33554432", with(authorityOnly, tcp), copy).succeed();
+            Command.of(
+                            "nbdcopy --connections=4 --threads=4 --request-size=33554432",
+                            with(authorityOnly, tcp),
+                            copy)
+                    .succeed();
             assertEquals(-1, Files.mismatch(source, copy));
         }
         Pools.checkWithPmempool(pool);
