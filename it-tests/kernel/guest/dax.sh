@@ -8,6 +8,7 @@ pool=/mnt/dax/disk.pool
 blocks=1024 block_size=4096
 uri='nbd+unix:///disk?socket=/run/dax.sock'
 fail() { echo "dax.sh: $*"; exit 1; }
+[ -x "$program" ] || fail "$program is not to be seen here: the guest has a /tmp of its own"
 
 mkfs.ext4 -q -b 4096 /dev/pmem0
 mkdir /mnt/dax
