@@ -436,13 +436,14 @@ public final class BlockPool implements AutoCloseable {
      * Does what {@link #flush} does for many callers with few threads: waits only if nobody else is
      * flushing, who then tells this caller. The pool is not closed before.
      *
+     * @param callers who call as one; a flush waits a little for as many as it usually has
      * @return completes with the flush, or with an {@link IOException}; what depends on it is to be
      *     brief, since others wait behind, and must not call the pool
      */
-    public CompletableFuture<Void> flushAsync() {
+    public CompletableFuture<Void> flushAsync(int callers) {
         operations.begin();
         CompletableFuture<Void> named = new CompletableFuture<>();
-        table.flushAsync()
+        table.flushAsync(callers)
                 .whenComplete(
                         (none, failure) -> {
                             operations.end();

@@ -72,10 +72,11 @@ public interface Export extends AutoCloseable {
     /**
      * Does what {@link #flush} does, but need not have done it on return.
      *
+     * @param callers who call as one; only advice
      * @return completes, on whatever thread, when it is done, or with what {@link #flush} throws;
      *     what depends on it is to be brief
      */
-    default CompletableFuture<Void> flushAsync() {
+    default CompletableFuture<Void> flushAsync(int callers) {
         try {
             flush();
             return CompletableFuture.completedFuture(null);

@@ -109,8 +109,8 @@ public final class PoolExport implements Export {
     }
 
     @Override
-    public CompletableFuture<Void> flushAsync() {
-        return pool.flushAsync();
+    public CompletableFuture<Void> flushAsync(int callers) {
+        return pool.flushAsync(callers);
     }
 
     @Override

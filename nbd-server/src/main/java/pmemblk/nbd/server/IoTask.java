@@ -49,27 +49,52 @@ final class IoTask implements Runnable {
         this.ioThreads = ioThreads;
     }
 
-    /** Nobody waits for the rest of what a client wanted that is gone. */
     @Override
     public void run() {
+        if (carryOut()) {
+            runner.flush(1).whenComplete((none, failure) -> flushed(failure));
+        }
+    }
+
+    /**
+     * Does all, or the next piece. Nobody waits for the rest of what a client wanted that is gone.
+     *
+     * @return whether the request is carried out but for a flush, after which it is to be {@link
+     *     #flushed}
+     */
+    boolean carryOut() {
         if (connection.isAbandoned()) {
             ReferenceCountUtil.release(payload);
             complete(null);
-            return;
+            return false;
         }
         long piece = runner.pieceLength(request, progress);
-        ByteBuf settled =
+        ByteBuf outcome =
                 piece < request.length()
                         ? runner.runPiece(request, progress, piece)
                         : runner.run(request, payload);
         progress += piece;
-        if (settled != null) {
-            complete(settled);
-        } else if (progress == request.length()) {
-            runner.settle(request).thenAccept(this::complete);
-        } else if (!queuesUp()) {
-            complete(null);
+        if (outcome != null) {
+            complete(outcome);
+        } else if (progress < request.length()) {
+            if (!queuesUp()) {
+                complete(null);
+            }
+        } else if (runner.asksForFlush(request)) {
+            return true;
+        } else {
+            complete(runner.reply(request, null));
         }
+        return false;
+    }
+
+    /**
+     * Ends what {@link #carryOut} has left to a flush.
+     *
+     * @param failure null if that has done its work
+     */
+    void flushed(@Nullable Throwable failure) {
+        complete(runner.reply(request, failure == null ? null : runner.refusal(request, failure)));
     }
 
     private void complete(@Nullable ByteBuf outcome) {

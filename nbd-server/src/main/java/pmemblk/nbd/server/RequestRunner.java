@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
+import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.ExportFullException;
 import pmemblk.nbd.protocol.Chunk;
 import pmemblk.nbd.protocol.Command;
@@ -74,8 +75,7 @@ final class RequestRunner {
      * Carries out a request.
      *
      * @param payload what a WRITE carries, else null; released here
-     * @return the reply, which the caller releases; null if what was done is still to be
-     *     {@linkplain #settle settled}
+     * @return the reply, which the caller releases, if it was a question or a failure; else null
      */
     @Nullable ByteBuf run(Request request, @Nullable ByteBuf payload) {
         return attempt(request, payload, false);
@@ -95,8 +95,7 @@ final class RequestRunner {
     /**
      * Carries out one piece of a TRIM or WRITE_ZEROES.
      *
-     * @return the reply, which the caller releases, if that failed; else null, and after the last
-     *     piece what was done is still to be {@linkplain #settle settled}
+     * @return the reply, which the caller releases, if that failed; else null
      */
     @Nullable ByteBuf runPiece(Request request, long progress, long length) {
         try {
@@ -107,23 +106,13 @@ final class RequestRunner {
         }
     }
 
-    /**
-     * Makes what a request has done durable if it asks for that.
-     *
-     * @return completes with the reply, which the caller releases
-     */
-    CompletableFuture<ByteBuf> settle(Request request) {
-        if (!asksForFlush(request)) {
-            return CompletableFuture.completedFuture(reply(request, null));
-        }
-        return session.export()
-                .flushAsync()
-                .handle(
-                        (none, failure) ->
-                                reply(request, failure == null ? null : refusal(request, failure)));
+    /** Makes durable what has been done; completes as {@link Export#flushAsync} does. */
+    CompletableFuture<Void> flush(int requests) {
+        return session.export().flushAsync(requests);
     }
 
-    private static boolean asksForFlush(Request request) {
+    /** Whether what a request does is to be durable before it is answered. */
+    boolean asksForFlush(Request request) {
         return request.has(Command.FLAG_FUA) || request.command() == Command.FLUSH;
     }
 
@@ -131,8 +120,8 @@ final class RequestRunner {
      * Carries out a request.
      *
      * @param now whether that must take no waiting
-     * @return the reply; null if nothing was done because of {@code now}, or without it, if what
-     *     was done is still to be settled
+     * @return the reply; null if nothing was done because of {@code now}, or without it, if a
+     *     change was made
      */
     private @Nullable ByteBuf attempt(Request request, @Nullable ByteBuf payload, boolean now) {
         Refusal refusal;
@@ -167,7 +156,8 @@ final class RequestRunner {
         return reply(request, refusal);
     }
 
-    private Refusal refusal(Request request, Throwable cause) {
+    /** What to tell of a failure, which is logged here. */
+    Refusal refusal(Request request, Throwable cause) {
         if (cause instanceof IOException || cause instanceof OutOfMemoryError) {
             failures.failed(request, cause);
         } else {

@@ -48,6 +48,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private final ReceiveBuffer received;
     private final Intake intake;
     private final RequestRunner runner;
+    private final BriefWrites briefWrites;
     private final ByteShare share;
     private final Replies replies;
     private final Completions completions;
@@ -99,6 +100,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         this.budget = budget;
         this.limits = limits;
         this.runner = new RequestRunner(session, channel.alloc(), served.failures());
+        this.briefWrites = new BriefWrites(runner, ioThreads);
         this.share =
                 new ByteShare(
                         budget, limits.maxConnectionBytes(), channel.eventLoop(), this::admitted);
@@ -278,7 +280,12 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         ByteBuf reply = runner.runNow(request, payload);
         if (reply == null) {
             inFlight++;
-            ioThreads.execute(new IoTask(request, payload, bytes, runner, this, ioThreads));
+            IoTask task = new IoTask(request, payload, bytes, runner, this, ioThreads);
+            if (BriefWrites.include(request)) {
+                briefWrites.add(task);
+            } else {
+                ioThreads.execute(task);
+            }
         } else {
             replies.add(reply, bytes);
         }

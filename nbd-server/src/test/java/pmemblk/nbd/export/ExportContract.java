@@ -67,7 +67,7 @@ abstract class ExportContract {
             int offset = random.nextInt(size);
             int length = random.nextInt(Math.min(size - offset, 20_000) + 1);
             if (random.nextInt(100) == 0) {
-                export.flushAsync().join();
+                export.flushAsync(1).join();
             }
             switch (random.nextInt(3)) {
                 case 0 -> {

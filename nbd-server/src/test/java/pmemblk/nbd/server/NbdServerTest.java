@@ -616,6 +616,36 @@ class NbdServerTest {
     }
 
     @Test
+    void writesThatComeTogetherShareAFlush() throws Exception {
+        GatedExport gated = new GatedExport();
+        exports.putFirst("gated", gated);
+        int writes = 10;
+        restart(ClientLimits.DEFAULT);
+        try (RawClient client = RawClient.transmitting(server)) {
+            for (long cookie = 0; cookie < writes; cookie++) {
+                // With FUA.
+                client.request(RawClient.WRITE, 1, cookie, 16 * cookie, 16);
+                client.out.write(new byte[16]);
+            }
+            // Answered at once, and so once all the writes before it have come.
+            client.request(RawClient.CACHE, 0, writes, 0, 16);
+            client.out.flush();
+            assertEquals(0, client.reply(writes, new byte[0]));
+            gated.open(writes + 1);
+            for (long cookie = 0; cookie < writes; cookie++) {
+                assertEquals(0, client.reply(cookie, new byte[0]));
+            }
+        }
+
+        List<String> expected = new ArrayList<>();
+        for (int i = 0; i < writes; i++) {
+            expected.add("write " + 16 * i + " 16");
+        }
+        expected.add("flush");
+        assertEquals(expected, gated.done().subList(0, writes + 1));
+    }
+
+    @Test
     void whatTheLastClientLeavesBehindIsFlushed() throws Exception {
         CountDownLatch flushed = new CountDownLatch(1);
         SlowExport export =

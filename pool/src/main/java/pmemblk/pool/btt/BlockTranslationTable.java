@@ -303,8 +303,8 @@ public final class BlockTranslationTable {
      * Does what {@link #flush} does, but waits only if nobody else is about to do it, who then
      * tells this caller. What depends on the outcome is to be brief.
      */
-    public CompletableFuture<Void> flushAsync() {
-        return path.flushAsync();
+    public CompletableFuture<Void> flushAsync(int callers) {
+        return path.flushAsync(callers);
     }
 
     /**

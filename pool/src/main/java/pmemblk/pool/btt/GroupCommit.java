@@ -207,13 +207,13 @@ class GroupCommit implements WritePath {
     }
 
     @Override
-    public CompletableFuture<Void> flushAsync() {
+    public CompletableFuture<Void> flushAsync(int callers) {
         // The device has more to do at a time, and the step that waits for the data has less.
         if (sharedCommit.isUnderWay() && persistStarting.compareAndSet(false, true)) {
             medium.startPersist();
             persistStarting.set(false);
         }
-        return sharedCommit.begin();
+        return sharedCommit.begin(callers);
     }
 
     @Override

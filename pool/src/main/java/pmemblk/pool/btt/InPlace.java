@@ -66,7 +66,7 @@ final class InPlace implements WritePath {
     public void flush() {}
 
     @Override
-    public CompletableFuture<Void> flushAsync() {
+    public CompletableFuture<Void> flushAsync(int callers) {
         return CompletableFuture.completedFuture(null);
     }
 

@@ -58,7 +58,7 @@ interface WritePath {
      * Does what {@link #flush} does, but waits only if it has to do it itself; whoever does it
      * tells this caller.
      */
-    CompletableFuture<Void> flushAsync();
+    CompletableFuture<Void> flushAsync(int callers);
 
     /**
      * Flushes, and leaves nothing for recovery to finish; nobody else changes anything meanwhile.

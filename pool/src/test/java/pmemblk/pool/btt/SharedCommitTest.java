@@ -24,6 +24,8 @@ class SharedCommitTest {
     private static final int ROUNDS = 200;
     private static final long STEP_NANOS = 500_000;
 
+    private static final long SLOW_STEP_NANOS = 500_000_000;
+
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private final AtomicInteger steps = new AtomicInteger();
 
@@ -89,7 +91,7 @@ class SharedCommitTest {
     private CompletableFuture<Void> beginAgainAndAgain(SharedCommit shared, int rounds) {
         int before = begun;
         CompletableFuture<Void> outcome =
-                CompletableFuture.supplyAsync(shared::begin, threads)
+                CompletableFuture.supplyAsync(() -> shared.begin(1), threads)
                         .thenCompose(told -> told)
                         .thenRun(() -> assertTrue(complete > before));
         return rounds == 1
@@ -124,10 +126,10 @@ class SharedCommitTest {
                             return step(begin);
                         },
                         threads);
-        Future<?> first = threads.submit(() -> shared.begin().join());
+        Future<?> first = threads.submit(() -> shared.begin(1).join());
         stepping.await();
 
-        CompletableFuture<Void> second = shared.begin();
+        CompletableFuture<Void> second = shared.begin(1);
         assertFalse(second.isDone());
         go.countDown();
 
@@ -142,6 +144,40 @@ class SharedCommitTest {
         // A caller gets at best every second step; if nothing overlapped it would be every fourth.
         assertTrue(steps.get() >= 2 * ROUNDS);
         assertTrue(steps.get() <= 3 * ROUNDS + 3 * CALLERS, () -> steps + " steps");
+    }
+
+    @Test
+    void whoWasServedTogetherIsWaitedForAtTheNextCommit() throws Exception {
+        SharedCommit shared = new SharedCommit(this::slowStep, threads, Long.MAX_VALUE);
+        shared.begin(2).join();
+        CompletableFuture<Void> first =
+                CompletableFuture.supplyAsync(() -> shared.begin(1), threads)
+                        .thenCompose(told -> told);
+        LockSupport.parkNanos(SLOW_STEP_NANOS / 10);
+        CompletableFuture<Void> second = shared.begin(1);
+        first.join();
+        second.join();
+
+        assertEquals(2, begun);
+    }
+
+    @Test
+    void whoDoesNotComeAgainIsWaitedForOnce() throws Exception {
+        SharedCommit shared = new SharedCommit(this::slowStep, threads, Long.MAX_VALUE);
+        shared.begin(2).join();
+        long start = System.nanoTime();
+        shared.await();
+        shared.await();
+
+        // Of the five lengths of a step, four are for the commits.
+        long took = System.nanoTime() - start;
+        assertTrue(took >= 5 * SLOW_STEP_NANOS, () -> took + " ns");
+        assertTrue(took < 6 * SLOW_STEP_NANOS, () -> took + " ns");
+    }
+
+    private SharedCommit.Progress slowStep(boolean begin) {
+        LockSupport.parkNanos(SLOW_STEP_NANOS);
+        return step(begin);
     }
 
     @Test
@@ -202,7 +238,7 @@ class SharedCommitTest {
                                 shared.await();
                                 return null;
                             }));
-            calls.add(threads.submit(() -> shared.begin().get()));
+            calls.add(threads.submit(() -> shared.begin(1).get()));
         }
         mayFail.countDown();
         for (Future<?> call : calls) {
