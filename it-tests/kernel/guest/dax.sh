@@ -41,17 +41,17 @@ echo "no sync in $((2 * blocks)) writes and 2 flushes"
 byte=2
 for kill in $(seq "$kills"); do
     start
-    fill $((byte + 1)) 2>/dev/null &
-    filling=$!
-    while :; do
-        changed=$(nbdsh -u "$uri" -c "print(sum(h.pread(1, b * $block_size)[0] == $byte + 1
-            for b in range(0, $blocks, 32)))")
-        [ "$changed" -lt $((4 * kill)) ] || break
-        kill -0 $filling 2>/dev/null || break
-    done
-    [ "$changed" -gt 0 ] || fail "nothing was written before the kill: this shows nothing"
-    kill -9 $server
-    wait $server $filling || true
+    # The hand that kills is there before the first write, or all would be over when it comes.
+    rm -f /run/ready
+    nbdsh -u "$uri" -c "
+import os
+open('/run/ready', 'w').close()
+while h.pread(1, $(((kill * blocks / (kills + 1)) * block_size)))[0] == $byte: pass
+os.kill($server, 9)" 2>/dev/null &
+    hand=$!
+    until [ -e /run/ready ]; do sleep 0.1; done
+    fill $((byte + 1)) 2>/dev/null || true
+    wait $server $hand || true
     start
     nbdcopy "$uri" /run/found
     # In order, at most 16 in flight: whole blocks, new ones and then old ones but for those 16.
@@ -61,6 +61,8 @@ for kill in $(seq "$kills"); do
                $byte == $old || $byte == $old + 1 or die "block $n holds $byte\n";
                if ($byte == $old + 1) { $new++; $last = $n } $n++ }
              $last + 1 - $new <= 16 or die "lost: $new new blocks, the last is $last\n";
+             $new > 0 or die "lost: all blocks are old\n";
+             $new < $n or die "the kill came late: this shows nothing\n";
              print "kill $kill: $new of $n blocks new, none torn\n"' $byte $block_size $blocks "$kill" ||
         fail "see above"
     fill $((byte += 1))
