@@ -62,6 +62,7 @@ class RefusalIT {
                 "serve --max-connections 0 there.pool      | '0' is no count",
                 "serve --max-handshakes x there.pool       | 'x' is no count",
                 "serve --max-requests 0 there.pool         | '0' is no count",
+                "serve --max-option-bytes 4K there.pool    | give 8K to 16M",
                 "serve --max-bytes 1M there.pool           | does not hold the longest request",
                 "serve --handshake-timeout 5y there.pool   | '5y' is no time",
                 "serve --stall-timeout -1s there.pool      | '-1s' is no time",

@@ -8,6 +8,11 @@ import pmemblk.nbd.server.ServerOptions.ClientLimits;
 
 /** The options of {@code serve} that bound what clients may take up. */
 final class LimitArguments {
+    /** What the longest name of an export takes, and some information requests or queries. */
+    private static final int MIN_OPTION_BYTES = 8 << 10;
+
+    private static final int MAX_OPTION_BYTES = 16 << 20;
+
     @Option(
             names = "--max-connections",
             paramLabel = "N",
@@ -31,6 +36,20 @@ final class LimitArguments {
             converter = TimeSpan.class,
             description = "For the whole handshake of a connection [10s].")
     private Duration handshakeTimeout = ClientLimits.DEFAULT.handshakeTimeout();
+
+    @Option(
+            names = "--max-options",
+            paramLabel = "N",
+            converter = Count.class,
+            description = "Options of one handshake, beside one for each export [32].")
+    private int options = ClientLimits.DEFAULT.maxOptions();
+
+    @Option(
+            names = "--max-option-bytes",
+            paramLabel = "SIZE",
+            converter = ByteSize.Converter.class,
+            description = "Bytes of an option, from 8K to 16M [64K].")
+    private long optionBytes = ClientLimits.DEFAULT.maxOptionBytes();
 
     @Option(
             names = "--stall-timeout",
@@ -77,8 +96,14 @@ final class LimitArguments {
                     "--max-bytes %d does not hold the longest request; give 32M at least"
                             .formatted(bytes));
         }
+        if (optionBytes < MIN_OPTION_BYTES || optionBytes > MAX_OPTION_BYTES) {
+            throw new IOException(
+                    "--max-option-bytes %d is out of bounds; give 8K to 16M"
+                            .formatted(optionBytes));
+        }
         return ClientLimits.DEFAULT
                 .withTimeouts(handshakeTimeout, stallTimeout)
+                .withOptions(options, (int) optionBytes)
                 .withConnections(handshakes, connections)
                 .withRequests(requests)
                 .withBytes(connectionBytes, bytes);

@@ -20,21 +20,27 @@ import org.jspecify.annotations.Nullable;
 public final class HandshakeDecoder extends ByteToMessageDecoder {
     private static final int OPTION_HEADER = 16;
 
+    private final int maxOptionBytes;
     private boolean flagsSeen;
     private boolean paused;
 
-    /** Begins with the client's flags. */
-    public HandshakeDecoder() {
-        this(false);
+    /**
+     * Begins with the client's flags.
+     *
+     * @param maxOptionBytes of the data of an option
+     */
+    public HandshakeDecoder(int maxOptionBytes) {
+        this(maxOptionBytes, false);
     }
 
-    private HandshakeDecoder(boolean flagsSeen) {
+    private HandshakeDecoder(int maxOptionBytes, boolean flagsSeen) {
+        this.maxOptionBytes = maxOptionBytes;
         this.flagsSeen = flagsSeen;
     }
 
     /** Goes on with the options behind one at which another decoder was paused. */
-    public static HandshakeDecoder ofMoreOptions() {
-        return new HandshakeDecoder(true);
+    public static HandshakeDecoder ofMoreOptions(int maxOptionBytes) {
+        return new HandshakeDecoder(maxOptionBytes, true);
     }
 
     /** The flags that a client answers the greeting with. */
@@ -67,10 +73,9 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
             throw new ProtocolException("option begins with %#x, not IHAVEOPT".formatted(magic));
         }
         long length = in.getUnsignedInt(start + 12);
-        if (length > Limits.OPTION_LENGTH) {
+        if (length > maxOptionBytes) {
             throw new ProtocolException(
-                    "option of %d bytes, at most %d are taken"
-                            .formatted(length, Limits.OPTION_LENGTH));
+                    "option of %d bytes, at most %d are taken".formatted(length, maxOptionBytes));
         }
         if (in.readableBytes() >= OPTION_HEADER + length) {
             int code = in.getInt(start + 8);

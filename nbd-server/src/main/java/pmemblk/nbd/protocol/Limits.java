@@ -1,18 +1,14 @@
 package pmemblk.nbd.protocol;
 
-/** Bounds on what a client may send. Each is crossed by a test. */
+/**
+ * Bounds on what a client may send that are not for the operator to set. Each is crossed by a test.
+ */
 public final class Limits {
-    /** Bytes of an option's data. The largest that has a meaning is a name and some codes. */
-    public static final int OPTION_LENGTH = 64 << 10;
-
     /** Bytes of an export's name: the protocol's bound on every string. */
     public static final int NAME_LENGTH = 4096;
 
     /** Bytes of a name that an error message repeats. */
     public static final int NAME_SHOWN = 80;
-
-    /** Options of one handshake, beside one for each export: a client may ask about them all. */
-    public static final int OPTIONS = 32;
 
     /** Bytes that a READ or WRITE may carry: the protocol's portable maximum. */
     public static final int PAYLOAD = 32 << 20;

@@ -31,6 +31,7 @@ import pmemblk.nbd.protocol.OptionError;
 import pmemblk.nbd.protocol.OptionReply;
 import pmemblk.nbd.protocol.ProtocolException;
 import pmemblk.nbd.protocol.ReplyForm;
+import pmemblk.nbd.server.ServerOptions.ClientLimits;
 
 /**
  * The handshake of one connection: greets, answers options, and ends by putting a {@link
@@ -44,7 +45,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private final Transmission transmission;
     private final Connections connections;
     private final Admission admission;
-    private final long timeoutMillis;
+    private final ClientLimits limits;
 
     /** Forgotten where TLS begins: an attacker may have put it there. */
     private Negotiation negotiation = new Negotiation();
@@ -64,12 +65,12 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             Transmission transmission,
             Connections connections,
             Admission admission,
-            long timeoutMillis) {
+            ClientLimits limits) {
         this.exports = exports;
         this.transmission = transmission;
         this.connections = connections;
         this.admission = admission;
-        this.timeoutMillis = timeoutMillis;
+        this.limits = limits;
     }
 
     @Override
@@ -78,7 +79,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                 ctx.executor()
                         .schedule(
                                 () -> hangUp(ctx, "the handshake takes too long"),
-                                timeoutMillis,
+                                limits.handshakeTimeout().toMillis(),
                                 TimeUnit.MILLISECONDS);
         answer(ctx, HandshakeEncoder::greet);
     }
@@ -95,7 +96,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
 
     private void handle(ChannelHandlerContext ctx, Option option) {
         optionCount++;
-        if (optionCount > Limits.OPTIONS + exports.names().size()) {
+        if (optionCount > limits.maxOptions() + exports.names().size()) {
             hangUp(ctx, "more than %d options".formatted(optionCount - 1));
             return;
         }
@@ -307,7 +308,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                     }
                     if (!finished) { // since this was refused: more options may be here already
                         ctx.pipeline()
-                                .addBefore(ctx.name(), null, HandshakeDecoder.ofMoreOptions())
+                                .addBefore(
+                                        ctx.name(),
+                                        null,
+                                        HandshakeDecoder.ofMoreOptions(limits.maxOptionBytes()))
                                 .remove(decoder);
                     }
                 },

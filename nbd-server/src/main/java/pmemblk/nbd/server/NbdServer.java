@@ -136,7 +136,7 @@ public final class NbdServer implements AutoCloseable {
         ReceiveBuffer received = new ReceiveBuffer(channel.alloc());
         channel.config().setRecvByteBufAllocator(received);
         channel.pipeline()
-                .addLast(new HandshakeDecoder())
+                .addLast(new HandshakeDecoder(options.limits().maxOptionBytes()))
                 .addLast(
                         new HandshakeHandler(
                                 exports,
@@ -144,7 +144,7 @@ public final class NbdServer implements AutoCloseable {
                                 connections,
                                 new Admission(
                                         options.access(), channel, new TlsUpgrade(tls, received)),
-                                options.limits().handshakeTimeout().toMillis()));
+                                options.limits()));
     }
 
     private CompletableFuture<TransmissionHandler> transmission(

@@ -134,6 +134,9 @@ public record ServerOptions(
      * @param handshakeTimeout for the whole handshake of a connection
      * @param stallTimeout how long a client may stand still with a request half sent or replies
      *     unread
+     * @param maxOptions options of one handshake, beside one for each export: a client may ask
+     *     about them all
+     * @param maxOptionBytes bytes of an option's data
      * @param maxHandshakes connections that have not finished their handshake
      * @param maxConnections connections in all
      * @param maxRequestsInFlight requests of one connection that are being carried out
@@ -144,6 +147,8 @@ public record ServerOptions(
     public record ClientLimits(
             Duration handshakeTimeout,
             Duration stallTimeout,
+            int maxOptions,
+            int maxOptionBytes,
             int maxHandshakes,
             int maxConnections,
             int maxRequestsInFlight,
@@ -154,6 +159,8 @@ public record ServerOptions(
                 new ClientLimits(
                         Duration.ofSeconds(10),
                         Duration.ofSeconds(60),
+                        32,
+                        64 << 10,
                         128,
                         1024,
                         64,
@@ -172,6 +179,22 @@ public record ServerOptions(
             return new ClientLimits(
                     handshake,
                     stall,
+                    maxOptions,
+                    maxOptionBytes,
+                    maxHandshakes,
+                    maxConnections,
+                    maxRequestsInFlight,
+                    maxConnectionBytes,
+                    maxBytes);
+        }
+
+        /** With so many options in a handshake, of so many bytes each. */
+        public ClientLimits withOptions(int newMaxOptions, int newMaxOptionBytes) {
+            return new ClientLimits(
+                    handshakeTimeout,
+                    stallTimeout,
+                    newMaxOptions,
+                    newMaxOptionBytes,
                     maxHandshakes,
                     maxConnections,
                     maxRequestsInFlight,
@@ -184,6 +207,8 @@ public record ServerOptions(
             return new ClientLimits(
                     handshakeTimeout,
                     stallTimeout,
+                    maxOptions,
+                    maxOptionBytes,
                     newMaxHandshakes,
                     newMaxConnections,
                     maxRequestsInFlight,
@@ -196,6 +221,8 @@ public record ServerOptions(
             return new ClientLimits(
                     handshakeTimeout,
                     stallTimeout,
+                    maxOptions,
+                    maxOptionBytes,
                     maxHandshakes,
                     maxConnections,
                     newMaxRequestsInFlight,
@@ -208,6 +235,8 @@ public record ServerOptions(
             return new ClientLimits(
                     handshakeTimeout,
                     stallTimeout,
+                    maxOptions,
+                    maxOptionBytes,
                     maxHandshakes,
                     maxConnections,
                     maxRequestsInFlight,

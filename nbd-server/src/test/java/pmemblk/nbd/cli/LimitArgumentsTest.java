@@ -34,9 +34,18 @@ class LimitArgumentsTest {
     void eachLimitCanBeSet() throws IOException {
         assertEquals(
                 new ClientLimits(
-                        Duration.ofMillis(500), Duration.ofMinutes(2), 7, 8, 9, 64 << 10, 1L << 30),
+                        Duration.ofMillis(500),
+                        Duration.ofMinutes(2),
+                        5,
+                        16 << 10,
+                        7,
+                        8,
+                        9,
+                        64 << 10,
+                        1L << 30),
                 limits(
-                        "--handshake-timeout 500ms --stall-timeout 2m --max-handshakes 7"
+                        "--handshake-timeout 500ms --stall-timeout 2m --max-options 5"
+                                + " --max-option-bytes 16K --max-handshakes 7"
                                 + " --max-connections 8 --max-requests 9"
                                 + " --max-connection-bytes 64K --max-bytes 1G"));
     }
@@ -47,6 +56,8 @@ class LimitArgumentsTest {
         "--stall-timeout 0s, at least 1ms",
         "--handshake-timeout 10h, write a number with ms",
         "--handshake-timeout 9999999999s, write a number with ms",
+        "--max-options 0, is no count",
+        "--max-option-bytes x, is no size",
         "--max-handshakes 0, is no count",
         "--max-connections -1, is no count",
         "--max-requests 1000000000, is no count",

@@ -49,7 +49,7 @@ class HandshakeCodecTest {
     }
 
     private static List<Object> decode(byte[] bytes, SplittableRandom splits) {
-        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder());
+        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder(64 << 10));
         try {
             for (int done = 0; done < bytes.length; ) {
                 int count = Math.min(bytes.length - done, splits.nextInt(1, 9));
@@ -129,7 +129,7 @@ class HandshakeCodecTest {
     void whatFollowsStartTlsIsToldOfIfItIsThereAlready() {
         String startTls = FLAGS + "49484156454f5054 00000005 00000000";
         byte[] followed = bytes(startTls + "16");
-        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder());
+        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder(64 << 10));
         channel.writeInbound(Unpooled.wrappedBuffer(followed));
 
         channel.readInbound();
@@ -177,7 +177,7 @@ class HandshakeCodecTest {
 
     @Test
     void aLongOptionIsRefusedBeforeItsDataComes() {
-        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder());
+        EmbeddedChannel channel = new EmbeddedChannel(new HandshakeDecoder(64 << 10));
 
         assertThrows(
                 DecoderException.class,

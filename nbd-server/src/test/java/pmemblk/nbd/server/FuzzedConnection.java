@@ -55,7 +55,7 @@ final class FuzzedConnection implements AutoCloseable {
         ReceiveBuffer received = new ReceiveBuffer(channel.alloc());
         CONNECTIONS.admit(channel);
         channel.pipeline()
-                .addLast(new HandshakeDecoder())
+                .addLast(new HandshakeDecoder(LIMITS.maxOptionBytes()))
                 .addLast(
                         new HandshakeHandler(
                                 EXPORTS,
@@ -69,7 +69,7 @@ final class FuzzedConnection implements AutoCloseable {
                                 CONNECTIONS,
                                 new Admission(
                                         AccessRules.NONE, channel, new TlsUpgrade(null, received)),
-                                LIMITS.handshakeTimeout().toMillis()));
+                                LIMITS));
         try {
             channel.register();
         } catch (Exception e) {

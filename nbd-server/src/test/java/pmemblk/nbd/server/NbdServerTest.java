@@ -295,8 +295,29 @@ class NbdServerTest {
     void moreOptionsThanAnyClientNeedsHangUp() throws IOException {
         try (RawClient client = new RawClient(server)) {
             client.greet();
-            int allowed = Limits.OPTIONS + exports.size();
+            int allowed = 32 + exports.size();
             for (int i = 0; i < allowed; i++) {
+                client.option(99, new byte[0]);
+                assertEquals(0x8000_0001, client.optionReply());
+            }
+            client.option(99, new byte[0]);
+            assertTrue(client.isHungUp());
+        }
+    }
+
+    @Test
+    void optionsAreLimitedAsTheOperatorSays() throws IOException {
+        restart(ClientLimits.DEFAULT.withOptions(1, 8192));
+        try (RawClient client = new RawClient(server)) {
+            client.greet();
+            client.option(99, new byte[8192]);
+            assertEquals(0x8000_0001, client.optionReply());
+            client.option(99, new byte[8193]);
+            assertTrue(client.isHungUp());
+        }
+        try (RawClient client = new RawClient(server)) {
+            client.greet();
+            for (int i = 0; i < 1 + exports.size(); i++) {
                 client.option(99, new byte[0]);
                 assertEquals(0x8000_0001, client.optionReply());
             }
