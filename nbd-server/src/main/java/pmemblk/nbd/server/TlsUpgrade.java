@@ -2,15 +2,11 @@ package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelHandlerContext;
-import io.netty.channel.ChannelInboundHandlerAdapter;
-import io.netty.handler.codec.DecoderException;
-import io.netty.handler.ssl.NotSslRecordException;
 import io.netty.handler.ssl.SslHandler;
 import java.security.cert.CertificateParsingException;
 import java.security.cert.X509Certificate;
 import java.util.Collections;
 import java.util.Set;
-import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import org.jspecify.annotations.Nullable;
 import pmemblk.nbd.protocol.HandshakeEncoder;
@@ -96,20 +92,6 @@ final class TlsUpgrade {
         ctx.writeAndFlush(out);
         session = tls.newHandler();
         received.beginTls();
-        ctx.pipeline().addFirst(session, new Failures());
-    }
-
-    /** Hands on what went wrong in TLS as the IOException that it is, and not what was received. */
-    private static final class Failures extends ChannelInboundHandlerAdapter {
-        @Override
-        public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
-            boolean inTls =
-                    cause instanceof DecoderException && cause.getCause() instanceof SSLException;
-            Throwable reason = inTls ? cause.getCause() : cause;
-            ctx.fireExceptionCaught(
-                    reason instanceof NotSslRecordException
-                            ? new SSLException("expected TLS, received something else")
-                            : reason);
-        }
+        ctx.pipeline().addFirst(session);
     }
 }

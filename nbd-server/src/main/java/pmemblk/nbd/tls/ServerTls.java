@@ -79,7 +79,7 @@ public final class ServerTls implements AutoCloseable {
         engine.setUseClientMode(false);
         engine.setEnabledProtocols(now.versions.toArray(String[]::new));
         engine.setNeedClientAuth(options.verifyPeer());
-        SslHandler handler = new SslHandler(engine, threads);
+        SslHandler handler = new TlsHandler(engine, threads);
         handler.setHandshakeTimeoutMillis(0);
         return handler;
     }
