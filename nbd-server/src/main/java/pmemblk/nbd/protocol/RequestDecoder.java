@@ -14,6 +14,11 @@ public final class RequestDecoder {
 
     private RequestDecoder() {}
 
+    /** Bytes of a header. */
+    public static int headerSize(boolean extended) {
+        return extended ? EXTENDED_SIZE : COMPACT_SIZE;
+    }
+
     /**
      * Reads one header, or nothing and returns null if there is no whole one.
      *
@@ -22,7 +27,7 @@ public final class RequestDecoder {
      *     measure
      */
     public static @Nullable Request decode(ByteBuf in, boolean extended) throws ProtocolException {
-        if (in.readableBytes() < (extended ? EXTENDED_SIZE : COMPACT_SIZE)) {
+        if (in.readableBytes() < headerSize(extended)) {
             return null;
         }
         int expected = extended ? EXTENDED_MAGIC : COMPACT_MAGIC;

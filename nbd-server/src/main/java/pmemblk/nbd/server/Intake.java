@@ -39,6 +39,11 @@ final class Intake {
         return request;
     }
 
+    /** How many requests wait here at most, going by their headers. */
+    int waitingCount() {
+        return received.bytes().readableBytes() / RequestDecoder.headerSize(extended);
+    }
+
     /** Reads the header of the next request; null if there is no whole one. */
     @Nullable Request decode() throws ProtocolException {
         request = RequestDecoder.decode(received.bytes(), extended);

@@ -15,6 +15,12 @@ final class Replies {
 
     private static final int GATHERED_SIZE = 4096;
 
+    /** Room for 16 replies with 4 KiB of data; about what a socket takes at once. */
+    private static final int BURST_SIZE = 66 << 10;
+
+    /** Replies up to this are written side by side, where the caller can do that. */
+    static final int LONGEST_IN_BURST = BURST_SIZE / 4;
+
     /** Bytes of short replies, which no budget counts, that wait for their client to read them. */
     private static final int MOST_UNCOUNTED = 64 << 10;
 
@@ -22,8 +28,13 @@ final class Replies {
     private final LongConsumer written;
     private final Runnable hasRoom;
 
-    /** Short replies that are not written yet. */
+    /**
+     * Replies that are not written yet, and of how many bytes the budget does and does not know.
+     */
     private @Nullable ByteBuf gathered;
+
+    private long gatheredCounted;
+    private int gatheredUncounted;
 
     private int uncounted;
     private boolean unflushed;
@@ -59,40 +70,75 @@ final class Replies {
         }
     }
 
-    private void gather(ByteBuf reply) {
+    /**
+     * Where a reply may be appended, which then is {@linkplain #appended told} here.
+     *
+     * @param length of the reply, up to {@link #LONGEST_IN_BURST} bytes
+     * @param expectedCount of such replies that come together, at least 1
+     */
+    ByteBuf room(int length, int expectedCount) {
         ByteBuf before = gathered;
-        if (before == null) {
+        if (before != null && before.writableBytes() >= length) {
+            return before;
+        }
+        if (before != null && before.readableBytes() >= BURST_SIZE / 2) {
+            flush();
+        }
+        return replaceGathered((int) Math.min(BURST_SIZE, (long) length * expectedCount));
+    }
+
+    /** A reply was appended where there is {@link #room}; it holds so many bytes in flight. */
+    void appended(long bytes) {
+        gatheredCounted += bytes;
+    }
+
+    private void gather(ByteBuf reply) {
+        int length = reply.readableBytes();
+        if (gathered != null
+                && gathered.writableBytes() < length
+                && gathered.capacity() >= GATHERED_SIZE) {
+            writeGathered();
+        }
+        gatheredUncounted += length;
+        if (gathered == null) {
             gathered = reply;
             return;
         }
-        int length = reply.readableBytes();
-        if (before.writableBytes() < length) {
-            if (before.capacity() >= GATHERED_SIZE) {
-                writeGathered();
-                gathered = reply;
-                return;
-            }
-            before = larger(before);
-        }
-        before.writeBytes(reply);
+        ByteBuf target =
+                gathered.writableBytes() < length ? replaceGathered(GATHERED_SIZE) : gathered;
+        target.writeBytes(reply);
         reply.release();
     }
 
-    private ByteBuf larger(ByteBuf full) {
-        ByteBuf larger = channel.alloc().directBuffer(GATHERED_SIZE).writeBytes(full);
-        full.release();
+    /** Has room for so many bytes behind what is gathered. */
+    private ByteBuf replaceGathered(int room) {
+        ByteBuf before = gathered;
+        int kept = before == null ? 0 : before.readableBytes();
+        ByteBuf larger = channel.alloc().directBuffer(kept + room);
+        if (before != null) {
+            larger.writeBytes(before);
+            before.release();
+        }
         gathered = larger;
         return larger;
     }
 
     private void writeGathered() {
         ByteBuf full = gathered;
-        if (full != null) {
-            gathered = null;
-            int length = full.readableBytes();
-            channel.write(full).addListener(done -> gatheredWritten(length));
-            unflushed = true;
+        if (full == null) {
+            return;
         }
+        if (full.capacity() - full.readableBytes() > GATHERED_SIZE + full.readableBytes()) {
+            // No client is to hold memory that it is not known to.
+            full = replaceGathered(0);
+        }
+        gathered = null;
+        int shortBytes = gatheredUncounted;
+        long bytes = gatheredCounted;
+        gatheredUncounted = 0;
+        gatheredCounted = 0;
+        channel.write(full).addListener(done -> gatheredWritten(shortBytes, bytes));
+        unflushed = true;
     }
 
     private void written(long bytes) {
@@ -100,10 +146,10 @@ final class Replies {
         written.accept(bytes);
     }
 
-    private void gatheredWritten(int length) {
-        writtenCount++;
+    private void gatheredWritten(int shortBytes, long bytes) {
+        written(bytes);
         boolean wasFull = uncounted > MOST_UNCOUNTED;
-        uncounted -= length;
+        uncounted -= shortBytes;
         if (wasFull && uncounted <= MOST_UNCOUNTED) {
             channel.eventLoop().execute(hasRoom);
         }
@@ -138,6 +184,7 @@ final class Replies {
         if (gathered != null) {
             gathered.release();
             gathered = null;
+            written.accept(gatheredCounted);
         }
     }
 }

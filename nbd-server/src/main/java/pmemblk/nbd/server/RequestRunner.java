@@ -62,6 +62,40 @@ final class RequestRunner {
         return mayBlock ? null : attempt(request, payload, true);
     }
 
+    /** Whether the reply to a request may be appended to others by {@link #readNow}. */
+    boolean isBriefRead(Request request) {
+        return request.command() == Command.READ
+                && session.form() == ReplyForm.SIMPLE
+                && replySize(request) <= Replies.LONGEST_IN_BURST;
+    }
+
+    /** The bytes of the reply to a READ that is answered simply. */
+    long replySize(Request request) {
+        return ReplyForm.SIMPLE.headerSize() + request.length();
+    }
+
+    /**
+     * Appends the reply to a brief READ, if that takes no waiting and does not fail; else returns
+     * false, and leaves all as it was.
+     *
+     * @param out with room for the reply
+     */
+    boolean readNow(Request request, ByteBuf out) {
+        int start = out.writerIndex();
+        int length = (int) request.length();
+        ReplyEncoder.simple(out, request.cookie(), null);
+        int data = out.writerIndex();
+        boolean done = false;
+        try {
+            done = session.read(request.offset(), out.internalNioBuffer(data, length), true);
+        } catch (IOException e) {
+            // Whoever runs it next meets that again, and tells.
+        } finally {
+            out.writerIndex(done ? data + length : start);
+        }
+        return done;
+    }
+
     /** The bytes that a request keeps in memory until its reply is written, at most. */
     long bytesHeld(Request request) {
         return switch (request.command()) {

@@ -277,17 +277,33 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private void dispatch(Request request, @Nullable ByteBuf payload) {
         long bytes = runner.bytesHeld(request);
         taken++;
-        ByteBuf reply = runner.runNow(request, payload);
-        if (reply == null) {
-            inFlight++;
-            IoTask task = new IoTask(request, payload, bytes, runner, this, ioThreads);
-            if (BriefWrites.include(request)) {
-                briefWrites.add(task);
-            } else {
-                ioThreads.execute(task);
-            }
-        } else {
+        boolean briefRead = runner.isBriefRead(request);
+        if (briefRead && appendReply(request)) {
+            replies.appended(bytes);
+            return;
+        }
+        ByteBuf reply = briefRead ? null : runner.runNow(request, payload);
+        if (reply != null) {
             replies.add(reply, bytes);
+            return;
+        }
+        inFlight++;
+        IoTask task = new IoTask(request, payload, bytes, runner, this, ioThreads);
+        if (BriefWrites.include(request)) {
+            briefWrites.add(task);
+        } else {
+            ioThreads.execute(task);
+        }
+    }
+
+    /** Answers a brief READ beside other replies; false if that is not possible now. */
+    private boolean appendReply(Request request) {
+        try {
+            int length = (int) runner.replySize(request);
+            return runner.readNow(request, replies.room(length, 1 + intake.waitingCount()));
+        } catch (OutOfMemoryError e) {
+            LOG.debug("no memory for a reply to {}: {}", channel.remoteAddress(), e.getMessage());
+            return false;
         }
     }
 

@@ -89,4 +89,56 @@ class RepliesTest {
         assertEquals(5600, given.get());
         assertTrue(replies.writtenCount() >= 2);
     }
+
+    private void append(int first, int length, int expectedCount) {
+        ByteBuf room = replies.room(length, expectedCount);
+        assertTrue(room.writableBytes() >= length);
+        room.writeByte(first).writeZero(length - 1);
+        replies.appended(length);
+    }
+
+    @Test
+    void appendedRepliesAreSentTogetherWithShortOnesAndHoldTheirBytesUntilThen() {
+        add(1, 500, 0);
+        append(2, 1000, 3);
+        append(3, 1000, 2);
+        add(4, 500, 0);
+        append(5, 1000, 1);
+        assertEquals(0, given.get());
+        replies.flush();
+
+        assertEquals(1, channel.outboundMessages().size());
+        assertEquals("1 2 0 3 0 4 5 0 ", sent(500));
+        assertEquals(3000, given.get());
+    }
+
+    @Test
+    void burstIsSentWhenItsBufferIsFull() {
+        for (int i = 0; i < 17; i++) {
+            append(i, 4096 + 16, 17 - i);
+        }
+
+        assertEquals(1, channel.outboundMessages().size());
+        replies.flush();
+        assertEquals(17, sent(4096 + 16).split(" ").length);
+    }
+
+    /** Else many small reads would hold more memory than they are counted for. */
+    @Test
+    void bufferThatStayedAlmostEmptyIsNotKept() {
+        append(1, 100, 1000);
+        replies.flush();
+
+        ByteBuf sent = channel.readOutbound();
+        assertTrue(sent.capacity() <= 2 * sent.readableBytes() + 4096);
+        sent.release();
+    }
+
+    @Test
+    void appendedRepliesThatAreNeverSentGiveTheirBytesBack() {
+        append(1, 1000, 1);
+        replies.release();
+
+        assertEquals(1000, given.get());
+    }
 }
