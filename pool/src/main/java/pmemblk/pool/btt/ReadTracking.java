@@ -2,6 +2,7 @@ package pmemblk.pool.btt;
 
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
 
@@ -11,7 +12,8 @@ import java.util.concurrent.locks.LockSupport;
  * <p>A reader {@linkplain #enter announces} the block that a map entry names, looks at the map
  * again, and starts over if the entry changed; then the block stays as it is until it {@linkplain
  * #leave leaves}. A writer {@linkplain #awaitUnread waits} until nobody reads its free block. Both
- * sides put a full fence between their store and their look: one of them sees the other.
+ * sides put a full fence between their store and their look: one of them sees the other. So it is
+ * with a slot that is used for the first time, which a writer then looks at, too.
  */
 final class ReadTracking {
     private static final int IDLE = -1;
@@ -25,7 +27,16 @@ final class ReadTracking {
     private static final int SPINS = 200;
     private static final long PAUSE_NANOS = 20_000;
 
+    private static final AtomicInteger THREAD_COUNT = new AtomicInteger();
+
+    /** Numbers the threads that read, the first ones 0, 1, 2 and so on. */
+    private static final ThreadLocal<Integer> THREAD_NUMBER =
+            ThreadLocal.withInitial(THREAD_COUNT::getAndIncrement);
+
     private final AtomicIntegerArray slots;
+
+    /** Slots that were ever in use: all below this, as few as there are threads. Only grows. */
+    private final AtomicInteger usedCount = new AtomicInteger();
 
     ReadTracking() {
         int[] idle = new int[SLOT_COUNT * STRIDE];
@@ -45,9 +56,13 @@ final class ReadTracking {
 
     /** Announces a reader as {@link #enter} does, but returns -1 if no slot is idle. */
     int tryEnter(int postmapLba) {
-        int first = (int) Thread.currentThread().threadId();
+        int first = THREAD_NUMBER.get();
         for (int i = 0; i < SLOT_COUNT; i++) {
-            int slot = Math.floorMod(first + i, SLOT_COUNT) * STRIDE;
+            int index = Math.floorMod(first + i, SLOT_COUNT);
+            if (index >= usedCount.get()) {
+                usedCount.accumulateAndGet(index + 1, Math::max);
+            }
+            int slot = index * STRIDE;
             // The compare-and-set is the full fence before the second look at the map.
             if (slots.getPlain(slot) == IDLE && slots.compareAndSet(slot, IDLE, postmapLba)) {
                 return slot;
@@ -63,7 +78,8 @@ final class ReadTracking {
     /** Returns once nobody reads the block, which no map entry names and so no new reader finds. */
     void awaitUnread(int postmapLba) {
         VarHandle.fullFence();
-        for (int i = 0; i < SLOT_COUNT; i++) {
+        int count = usedCount.get();
+        for (int i = 0; i < count; i++) {
             for (int spins = 0; slots.getAcquire(i * STRIDE) == postmapLba; spins++) {
                 if (spins < SPINS) {
                     Thread.onSpinWait();
