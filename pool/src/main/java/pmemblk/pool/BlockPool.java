@@ -42,6 +42,9 @@ public final class BlockPool implements AutoCloseable {
     /** Where the translation table begins in the file. */
     static final long TABLE_OFFSET = 8192;
 
+    /** Blocks whose addresses are brought close before they are read. */
+    private static final int TOUCHED_BLOCKS = 32;
+
     private final Path path;
     private final PoolFiles files;
     private final BlockTranslationTable table;
@@ -313,11 +316,15 @@ public final class BlockPool implements AutoCloseable {
         Objects.checkFromIndexSize(offset, (long) target.remaining(), byteSize);
         MemorySegment bytes = MemorySegment.ofBuffer(target);
         operations.begin();
+        long touched = offset / blockSize;
         try {
             for (long done = 0; done < bytes.byteSize(); ) {
                 int from = (int) ((offset + done) % blockSize);
                 long count = Math.min(bytes.byteSize() - done, blockSize - from);
                 long block = (offset + done) / blockSize;
+                if (block == touched) {
+                    touched += touchFrom(block, offset + bytes.byteSize());
+                }
                 if (!table.readNow(block, from, bytes.asSlice(done, count))) {
                     return false;
                 }
@@ -330,6 +337,15 @@ public final class BlockPool implements AutoCloseable {
         }
         target.position(target.limit());
         return true;
+    }
+
+    /** Looks ahead in a memory, whose blocks lie scattered; returns by how many blocks. */
+    private int touchFrom(long block, long end) throws IOException {
+        int count = (int) Math.min(TOUCHED_BLOCKS, Math.ceilDiv(end, (long) blockSize) - block);
+        if (count > 1 && !mayBlock()) {
+            table.touch(block, count);
+        }
+        return count;
     }
 
     /** Whether {@link #extents} can do without waiting for a device. */

@@ -13,7 +13,7 @@ public final class PoolExport implements Export {
     private static final int PAGE = 4096;
 
     /** Bytes that are copied in less time than a change of threads takes to pay off. */
-    private static final long BRIEF = 256 << 10;
+    private static final long BRIEF = 1 << 20;
 
     private final BlockPool pool;
     private final ExportInfo info;

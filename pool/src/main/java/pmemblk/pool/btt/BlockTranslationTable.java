@@ -220,6 +220,14 @@ public final class BlockTranslationTable {
         return arenas[arena].readNow(premapLba(arena, lba), offset, target);
     }
 
+    /** Says that blocks will soon be read; for a memory, whose words are all at hand. */
+    public void touch(long lba, int count) throws IOException {
+        for (long i = lba; arenas.length > 0 && i < lba + count; i++) {
+            int arena = arenaOf(i);
+            arenas[arena].touch(premapLba(arena, i));
+        }
+    }
+
     /** Replaces a block with {@code source}, a whole one. */
     public void write(long lba, MemorySegment source) throws IOException {
         int arena = arenaOf(lba);

@@ -140,6 +140,14 @@ final class BttArena {
         }
     }
 
+    /** Says that a block will soon be read, if there is a place where it lies. */
+    void touch(int premapLba) throws IOException {
+        int entry = map.get(premapLba);
+        if (MapEntry.isNormal(entry)) {
+            medium.touch(postmapOffset(premapLba, entry) & -Integer.BYTES);
+        }
+    }
+
     /** Whether a block reads as zeroes because it was zeroed or never written. */
     boolean readsAsZeroes(int premapLba) throws IOException {
         return MapEntry.readsAsZeroes(map.get(premapLba));

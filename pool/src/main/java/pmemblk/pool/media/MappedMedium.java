@@ -64,6 +64,12 @@ abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMed
         return (int) INT.getAcquire(memory, offset);
     }
 
+    /** The processor looks up several addresses at a time, if it is told of them in a row. */
+    @Override
+    public final void touch(long offset) {
+        load(offset);
+    }
+
     @Override
     public final void store(long offset, int word) {
         INT.setRelease(memory, offset, word);
