@@ -58,8 +58,13 @@ final class Admission {
                 : refusal;
     }
 
+    /** Whether this client gets an export. */
+    boolean isAdmitted(String exportName) {
+        return refusalOf(exportName) == null;
+    }
+
     /** Why this client does not get an export, which need not exist; null if it does. */
-    @Nullable Refusal refusalOf(String exportName) {
+    private @Nullable Refusal refusalOf(String exportName) {
         return rules.admits(channel.remoteAddress(), exportName)
                 ? tls.refusalOf(exportName)
                 : OTHER_NETWORK;
