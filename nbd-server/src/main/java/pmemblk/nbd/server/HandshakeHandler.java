@@ -37,6 +37,9 @@ import pmemblk.nbd.server.ServerOptions.ClientLimits;
 final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private static final Logger LOG = LoggerFactory.getLogger(HandshakeHandler.class);
 
+    private static final OptionReply.Refusal STOPPING =
+            new OptionReply.Refusal(OptionError.SHUTDOWN, "the server is stopping");
+
     private final Exports exports;
     private final Transmission transmission;
     private final Connections connections;
@@ -48,6 +51,9 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
 
     private ClientFlags flags = new ClientFlags(0);
     private int optionCount;
+
+    /** The server stops: options are refused. */
+    private boolean stopping;
 
     private boolean finished;
     private @Nullable Future<?> deadline;
@@ -109,6 +115,9 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             negotiation.select("", List.of());
         }
         OptionReply.Refusal refusal = admission.refusal(option, exports);
+        if (refusal == null && stopping && !(option instanceof Option.Abort)) {
+            refusal = STOPPING;
+        }
         if (refusal != null) {
             refuse(ctx, option, refusal);
             return;
@@ -279,6 +288,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             Session session,
             Consumer<ByteBuf> encoder,
             TransmissionHandler handler) {
+        if (stopping) {
+            refuse(ctx, option, STOPPING);
+            return;
+        }
         if (!handler.claimPlace()) {
             refuse(ctx, option, Admission.FULL);
             return;
@@ -287,6 +300,11 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         answer(ctx, encoder);
         ctx.pipeline().replace(this, "transmission", handler);
         ctx.pipeline().remove(HandshakeDecoder.class);
+    }
+
+    /** Refuses all options from now on: the server stops, and hangs up before long. */
+    void stop() {
+        stopping = true;
     }
 
     /** The longest name that a client may choose does not make our message any longer. */

@@ -702,11 +702,11 @@ class NbdServerTest {
             client.out.flush();
             slow.reading.await();
             Thread stopping = Thread.ofPlatform().start(server::close);
-            assertTrue(undecided.isHungUp());
             slow.go.countDown();
 
             assertEquals(0, client.reply(1, new byte[16]));
             assertTrue(client.isHungUp());
+            assertTrue(undecided.isHungUp());
             stopping.join();
         }
         assertThrows(IOException.class, () -> new RawClient(server));
