@@ -62,9 +62,9 @@ class ClientsIT {
             String tcp = server.uris().get(0);
             String unix = server.uris().get(1);
             Command.of("nbdcopy", source, tcp).succeed();
-            Command.of("nbdcopy", unix, copy).succeed();
+            Command.of("nbdcopy --connections=1", unix, copy).succeed();
             assertEquals(-1, Files.mismatch(source, copy));
-            Command.of("nbdcopy", tcp, copy).succeed();
+            Command.of("nbdcopy --connections=4 --threads=4", tcp, copy).succeed();
             assertEquals(-1, Files.mismatch(source, copy));
             Command.of("nbdcopy --destination-is-zero --flush", source, unix).succeed();
         }

@@ -75,6 +75,33 @@ class HostileClientsIT {
         }
     }
 
+    /** What ended qemu-nbd: a signal, for writing to a client that was gone. */
+    @Test
+    void cve2017_10664AThousandResetsInMidReplyHarmNobody() throws Exception {
+        Path pool = directory.resolve("disk.pool");
+        Command.pmemblkNbd("create --size 64M", pool).succeed();
+
+        try (ServerProcess server = ServerProcess.startTcp(pool)) {
+            requireServing(server.address());
+            long files = settledFiles(server, 0);
+            Duration longest = Duration.ZERO;
+            for (int i = 0; i < 1000; i++) {
+                NbdConnection client = new NbdConnection(server.address(), "disk");
+                client.sendRead(0, 32 << 20);
+                client.awaitReply();
+                client.reset();
+                if (i % 100 == 0) {
+                    Duration time = requireServing(server.address());
+                    longest = time.compareTo(longest) > 0 ? time : longest;
+                }
+            }
+
+            System.out.printf("1,000 resets in mid-reply: served in %s at most%n", longest);
+            assertTrue(longest.toMillis() < 1000, longest::toString);
+            assertEquals(files, settledFiles(server, files));
+        }
+    }
+
     /** The open files once they are so many, or after some time. */
     private static long settledFiles(ServerProcess server, long expected)
             throws IOException, InterruptedException {

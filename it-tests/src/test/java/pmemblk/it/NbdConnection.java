@@ -133,6 +133,14 @@ final class NbdConnection implements AutoCloseable {
         return new Reply(cookie, error, ByteBuffer.wrap(data));
     }
 
+    /** Sends what is held back and waits for the first byte of a reply, which is then lost. */
+    void awaitReply() throws IOException {
+        out.flush();
+        if (in.read() < 0) {
+            throw new ProtocolException("the server hung up");
+        }
+    }
+
     /** Reads a range, with no other request under way. */
     byte[] read(long offset, int length) throws IOException {
         sendRead(offset, length);

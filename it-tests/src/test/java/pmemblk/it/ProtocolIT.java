@@ -113,10 +113,10 @@ class ProtocolIT {
         }
     }
 
-    /** As nbdcopy itself did not before CVE-2022-0485 was mended. */
+    /** As nbdcopy itself did not see before this was mended. */
     @ParameterizedTest
     @ValueSource(strings = {"nbdcopy", "nbdcopy --synchronous", "qemu-img convert -f raw -O raw"})
-    void copyOfADiskWithAnErrorBlockIsAFailure(String copy) throws Exception {
+    void cve2022_0485CopyOfADiskWithAnErrorBlockIsAFailure(String copy) throws Exception {
         Path pool = patchyPool();
 
         try (ServerProcess server = serve(pool)) {
@@ -140,6 +140,100 @@ class ProtocolIT {
         }
     }
 
+    /** Runs a script of nbdsh, whose handle it names h. */
+    private static String nbdsh(String script) throws Exception {
+        // The system's Python has the binding; another that is found first may not.
+        return Command.of("nbdsh -c", script).with("PATH", "/usr/bin:/bin").succeed().output();
+    }
+
+    @Test
+    void clientIsToldOfAllThereIsOptionByOption() throws Exception {
+        Path pool = patchyPool();
+
+        try (ServerProcess server = serve(pool)) {
+            String printed =
+                    nbdsh(
+                            """
+                            h.set_opt_mode(True)
+                            h.connect_tcp('127.0.0.1', '%d')
+                            h.opt_list(lambda name, description: print(name, '/', description) or 0)
+                            h.set_export_name('disk')
+                            h.set_full_info(True)
+                            h.opt_list_meta_context(lambda name: print(name) or 0)
+                            for name in ('base:allocation', 'x-pmemblk:state', 'x-other:'):
+                                h.add_meta_context(name)
+                            h.opt_info()
+                            print(h.get_canonical_export_name(), h.get_export_description())
+                            h.opt_go()
+                            print([h.can_meta_context(name) for name in
+                                   ('base:allocation', 'x-pmemblk:state', 'x-pmemblk:atomic-unit')])
+                            print([h.get_block_size(size) for size in range(3)])
+                            print(h.can_df(), h.can_cache(), h.can_fast_zero(), h.can_multi_conn())
+                            def extents(name, offset, entries, error):
+                                print(name, offset, entries, error.value)
+                                return 0
+                            h.block_status(6 * 4096, 0, extents)
+                            h.block_status(6 * 4096, 0, extents, nbd.CMD_FLAG_REQ_ONE)
+                            h.shutdown()
+                            """
+                                    .formatted(server.address().getPort()));
+
+            String what = "pmemblk pool: blocks of 4096 bytes, each written whole or not at all";
+            assertEquals(
+                    """
+                    disk / %1$s
+                    base:allocation
+                    x-pmemblk:state
+                    x-pmemblk:atomic-unit
+                    disk %1$s
+                    [True, True, False]
+                    [1, 4096, 33554432]
+                    True True True True
+                    base:allocation 0 [4096, 0, 4096, 2, 8192, 0, 4096, 2, 4096, 0] 0
+                    x-pmemblk:state 0 [20480, 0, 4096, 1] 0
+                    base:allocation 0 [4096, 0] 0
+                    x-pmemblk:state 0 [4096, 0] 0
+                    """
+                            .formatted(what),
+                    printed);
+        }
+    }
+
+    /** As old clients are: no options, padding, simple replies. */
+    @Test
+    void clientOfPlainNewstyleReadsAndWrites() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", BLOCK);
+
+        try (ServerProcess server = serve(pool)) {
+            String printed =
+                    nbdsh(
+                            """
+                            h.set_handshake_flags(0)
+                            h.connect_uri('%s')
+                            print(h.get_protocol(), h.get_structured_replies_negotiated())
+                            h.pwrite(b'before', 4090, nbd.CMD_FLAG_FUA)
+                            h.zero(3, 4093)
+                            h.trim(4096, 8192)
+                            h.flush()
+                            print(h.pread(8, 4089))
+                            try:
+                                h.block_status(4096, 0, lambda *extents: 0)
+                            except nbd.Error as e:
+                                print('no status')
+                            h.shutdown()
+                            """
+                                    .formatted(server.uri()));
+
+            assertEquals(
+                    """
+                    newstyle False
+                    bytearray(b'\\x00bef\\x00\\x00\\x00\\x00')
+                    no status
+                    """,
+                    printed);
+        }
+    }
+
     @Test
     void clientGetsWhatPrecedesAnErrorBlockAndItsOffset() throws Exception {
         Path pool = patchyPool();
@@ -156,12 +250,7 @@ class ProtocolIT {
                 """;
 
         try (ServerProcess server = serve(pool)) {
-            // The system's Python has the binding; another that is found first may not.
-            String printed =
-                    Command.of("nbdsh --uri", server.uri(), "-c", script)
-                            .with("PATH", "/usr/bin:/bin")
-                            .succeed()
-                            .output();
+            String printed = nbdsh("h.connect_uri('%s')\n".formatted(server.uri()) + script);
             int data = 1;
             int hole = 2;
             int error = 3;

@@ -147,6 +147,70 @@ class TlsIT {
         Pools.checkWithPmempool(pool);
     }
 
+    /** Over structured replies, by which qemu leaves out what is zero. */
+    @Test
+    void qemuImgMapsAndComparesWhatIsSparse() throws Exception {
+        Path copy = directory.resolve("copy");
+
+        try (ServerProcess server = serve(2, verifying())) {
+            String uri = server.uri();
+            qemuIo("write -P 0x5a 8192 12288", uri).succeed();
+            qemuIo("write -z 12288 4096", uri).succeed();
+            String map = qemuImg("map --output=json --image-opts %s", tls, uri).succeed().output();
+            List<String> data =
+                    map.lines().filter(line -> line.contains("\"zero\": false")).toList();
+            assertEquals(2, data.size(), map);
+            assertTrue(data.getFirst().contains("\"start\": 8192, \"length\": 4096,"), map);
+            assertTrue(data.getLast().contains("\"start\": 16384, \"length\": 4096,"), map);
+            qemuImg("convert --image-opts -O raw %s", tls, uri, copy).succeed();
+            String compare =
+                    "compare --image-opts %s driver=raw,file.driver=file,file.filename=" + copy;
+            qemuImg(compare, tls, uri).succeed();
+            qemuIo("write -P 0x5b 16384 1", uri).succeed();
+            qemuImg(compare, tls, uri).end(1);
+        }
+    }
+
+    /** A command of qemu-io on the server's disk. */
+    private static Command qemuIo(String command, String uri) {
+        return Command.of(
+                "qemu-io --object tls-creds-x509,id=tls,endpoint=client,dir="
+                        + tls
+                        + " --image-opts driver=nbd,tls-creds=tls,export=disk,host=127.0.0.1,port="
+                        + URI.create(uri).getPort()
+                        + " -c",
+                command);
+    }
+
+    @Test
+    void nbdshAsksForStatusInTls() throws Exception {
+        try (ServerProcess server = serve(2, verifying())) {
+            String script =
+                    """
+                    h.set_tls(nbd.TLS_REQUIRE)
+                    h.set_uri_allow_local_file(True)
+                    h.add_meta_context('base:allocation')
+                    h.connect_uri('%s')
+                    print(h.get_tls_negotiated(), h.get_structured_replies_negotiated())
+                    h.pwrite(b'x' * 4096, 4096, nbd.CMD_FLAG_FUA)
+                    h.block_status(12288, 0, lambda name, at, entries, error: print(entries) or 0)
+                    print(h.pread(3, 4095))
+                    h.shutdown()
+                    """
+                            .formatted(with(tls, server.uri()));
+            assertEquals(
+                    """
+                    True True
+                    [4096, 2, 4096, 0, 4096, 2]
+                    bytearray(b'\\x00xx')
+                    """,
+                    Command.of("nbdsh -c", script)
+                            .with("PATH", "/usr/bin:/bin")
+                            .succeed()
+                            .output());
+        }
+    }
+
     @Test
     void nbdClientLists() throws Exception {
         try (ServerProcess server = serve(2, verifying())) {
@@ -181,8 +245,9 @@ class TlsIT {
         Pools.checkWithPmempool(large);
     }
 
+    /** Of libnbd: it took any certificate. */
     @Test
-    void whoDoesNotTrustTheAuthorityOrFindsNoSuchHostGoesAway() throws Exception {
+    void cve2024_7383WhoDoesNotTrustTheAuthorityOrFindsNoSuchHostGoesAway() throws Exception {
         try (ServerProcess server = serve(2, required())) {
             // Over a Unix socket libnbd 1.14 verifies nobody.
             Command.of("nbdinfo", with(others, server.uri())).end(1);
@@ -234,8 +299,9 @@ class TlsIT {
         }
     }
 
+    /** Of libnbd: it let an attacker end what it had begun as a client that insists on TLS. */
     @Test
-    void clientThatInsistsOnTlsGoesAwayWhereItIsOff() throws Exception {
+    void cve2019_14842ClientThatInsistsOnTlsGoesAwayWhereItIsOff() throws Exception {
         try (ServerProcess server = serve(2, "--tls off")) {
             for (String uri : server.uris()) {
                 Command.of("nbdinfo", uri).succeed();

@@ -44,7 +44,19 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
     }
 
     /** The flags that a client answers the greeting with. */
-    public record ClientFlags(int flags) {}
+    public record ClientFlags(int flags) {
+        /**
+         * Whether the client takes no for an answer; else it asks for one export, and that is it.
+         */
+        public boolean fixedNewstyle() {
+            return (flags & HandshakeEncoder.FLAG_FIXED_NEWSTYLE) != 0;
+        }
+
+        /** Whether the client wants no padding behind the answer to EXPORT_NAME. */
+        public boolean noZeroes() {
+            return (flags & HandshakeEncoder.FLAG_NO_ZEROES) != 0;
+        }
+    }
 
     /** Leaves what comes next to whoever removes this decoder. */
     public void pause() {
@@ -89,9 +101,6 @@ public final class HandshakeDecoder extends ByteToMessageDecoder {
         int known = HandshakeEncoder.FLAG_FIXED_NEWSTYLE | HandshakeEncoder.FLAG_NO_ZEROES;
         if ((flags & ~known) != 0) {
             throw new ProtocolException("unknown client flags %#x".formatted(flags));
-        }
-        if ((flags & HandshakeEncoder.FLAG_FIXED_NEWSTYLE) == 0) {
-            throw new ProtocolException("the client does not speak fixed newstyle");
         }
         return new ClientFlags(flags);
     }

@@ -13,7 +13,10 @@ public final class Limits {
     /** Bytes that a READ or WRITE may carry: the protocol's portable maximum. */
     public static final int PAYLOAD = 32 << 20;
 
-    /** Bytes of an oversized WRITE that are read and thrown away; a longer one ends the session. */
+    /**
+     * Bytes of an oversized WRITE that are read and thrown away; a longer one ends the session, as
+     * does an oversized one in extended headers.
+     */
     public static final long SKIPPED_PAYLOAD = 2L * PAYLOAD;
 
     private Limits() {}

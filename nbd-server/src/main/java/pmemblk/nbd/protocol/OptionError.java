@@ -7,6 +7,7 @@ public enum OptionError {
     INVALID(3),
     TLS_REQD(5),
     UNKNOWN(6),
+    SHUTDOWN(7),
     EXT_HEADER_REQD(10);
 
     private static final int ERROR = 1 << 31;

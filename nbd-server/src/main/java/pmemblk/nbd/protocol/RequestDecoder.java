@@ -43,10 +43,13 @@ public final class RequestDecoder {
         long length = extended ? in.readLong() : in.readUnsignedInt();
         boolean hasPayload =
                 extended ? (flags & Command.FLAG_PAYLOAD_LEN) != 0 : command == Command.WRITE;
-        if (hasPayload && Long.compareUnsigned(length, Limits.SKIPPED_PAYLOAD) > 0) {
+        // In extended headers the protocol wants no oversized payload to be read, whatever it is
+        // of.
+        long mostRead = extended ? Limits.PAYLOAD : Limits.SKIPPED_PAYLOAD;
+        if (hasPayload && Long.compareUnsigned(length, mostRead) > 0) {
             throw new ProtocolException(
                     "payload of %s bytes, at most %d are read"
-                            .formatted(Long.toUnsignedString(length), Limits.SKIPPED_PAYLOAD));
+                            .formatted(Long.toUnsignedString(length), mostRead));
         }
         return new Request(command, flags, cookie, offset, length, hasPayload ? length : 0);
     }

@@ -38,7 +38,8 @@ final class Admission {
         return switch (option) {
             case Option.ExportName(String name) -> refusalOf(exports.resolve(name));
             case Option.Info info -> refusalOf(exports.resolve(info.name()));
-            case Option.MetaContext query -> refusalOf(exports.resolve(query.exportName()));
+            case Option.MetaContext query ->
+                    withoutHint(refusalOf(exports.resolve(query.exportName())));
             case Option.Abort _,
                     Option.List _,
                     Option.StartTls _,
@@ -50,8 +51,20 @@ final class Admission {
         };
     }
 
+    /** Where TLS is a matter of some exports, only INFO and GO may be told to begin it. */
+    private static @Nullable Refusal withoutHint(@Nullable Refusal refusal) {
+        return refusal != null && refusal.error() == OptionError.TLS_REQD
+                ? new Refusal(OptionError.POLICY, refusal.reason())
+                : refusal;
+    }
+
+    /** Whether this client gets an export. */
+    boolean isAdmitted(String exportName) {
+        return refusalOf(exportName) == null;
+    }
+
     /** Why this client does not get an export, which need not exist; null if it does. */
-    @Nullable Refusal refusalOf(String exportName) {
+    private @Nullable Refusal refusalOf(String exportName) {
         return rules.admits(channel.remoteAddress(), exportName)
                 ? tls.refusalOf(exportName)
                 : OTHER_NETWORK;

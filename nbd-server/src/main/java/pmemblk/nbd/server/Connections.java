@@ -23,11 +23,16 @@ final class Connections {
     /** Those that have not finished their handshake, the oldest first. */
     private final Set<Channel> handshakes = new LinkedHashSet<>();
 
+    private boolean closed;
+
     Connections(ServerOptions.ClientLimits limits) {
         this.limits = limits;
     }
 
-    /** Admits a connection, which begins its handshake; false if there are too many. */
+    /**
+     * Admits a connection, which begins its handshake; false if there are too many, or none is any
+     * more.
+     */
     boolean admit(Channel channel) {
         if (!makeRoomAndAdd(channel)) {
             return false;
@@ -37,6 +42,9 @@ final class Connections {
     }
 
     private synchronized boolean makeRoomAndAdd(Channel channel) {
+        if (closed) {
+            return false;
+        }
         if (handshakes.size() >= limits.maxHandshakes() || open.size() >= limits.maxConnections()) {
             if (handshakes.isEmpty()) {
                 return false;
@@ -61,8 +69,18 @@ final class Connections {
         handshakes.remove(channel);
     }
 
+    /** Admits none from now on: one may have been accepted just before nobody listened any more. */
+    synchronized void close() {
+        closed = true;
+    }
+
     /** Those that are open now. */
     synchronized List<Channel> open() {
         return List.copyOf(open);
+    }
+
+    /** Those that are open now and have finished their handshake. */
+    synchronized List<Channel> pastHandshake() {
+        return open.stream().filter(channel -> !handshakes.contains(channel)).toList();
     }
 }

@@ -8,10 +8,7 @@ import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.handler.codec.DecoderException;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -19,11 +16,10 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.export.Export;
-import pmemblk.nbd.export.ExportInfo;
 import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.protocol.HandshakeDecoder;
+import pmemblk.nbd.protocol.HandshakeDecoder.ClientFlags;
 import pmemblk.nbd.protocol.HandshakeEncoder;
-import pmemblk.nbd.protocol.InfoType;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.protocol.Option;
 import pmemblk.nbd.protocol.OptionCode;
@@ -41,6 +37,9 @@ import pmemblk.nbd.server.ServerOptions.ClientLimits;
 final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private static final Logger LOG = LoggerFactory.getLogger(HandshakeHandler.class);
 
+    private static final OptionReply.Refusal STOPPING =
+            new OptionReply.Refusal(OptionError.SHUTDOWN, "the server is stopping");
+
     private final Exports exports;
     private final Transmission transmission;
     private final Connections connections;
@@ -50,8 +49,12 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     /** Forgotten where TLS begins: an attacker may have put it there. */
     private Negotiation negotiation = new Negotiation();
 
-    private boolean noZeroes;
+    private ClientFlags flags = new ClientFlags(0);
     private int optionCount;
+
+    /** The server stops: options are refused. */
+    private boolean stopping;
+
     private boolean finished;
     private @Nullable Future<?> deadline;
 
@@ -87,8 +90,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     @Override
     public void channelRead(ChannelHandlerContext ctx, Object message) {
         switch (message) {
-            case HandshakeDecoder.ClientFlags(int flags) ->
-                    noZeroes = (flags & HandshakeEncoder.FLAG_NO_ZEROES) != 0;
+            case ClientFlags clientFlags -> flags = clientFlags;
             case Option option -> handle(ctx, option);
             default -> throw new IllegalStateException("unexpected " + message);
         }
@@ -104,11 +106,18 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             hangUp(ctx, "it asks on and does not read the answers");
             return;
         }
+        if (!flags.fixedNewstyle() && !(option instanceof Option.ExportName)) {
+            hangUp(ctx, "an option that plain newstyle does not have");
+            return;
+        }
         if (option.code() == OptionCode.SET_META_CONTEXT) {
             // It takes the place of an earlier one, even if it fails.
             negotiation.select("", List.of());
         }
         OptionReply.Refusal refusal = admission.refusal(option, exports);
+        if (refusal == null && stopping && !(option instanceof Option.Abort)) {
+            refusal = STOPPING;
+        }
         if (refusal != null) {
             refuse(ctx, option, refusal);
             return;
@@ -117,7 +126,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             case Option.ExportName exportName -> exportName(ctx, exportName);
             case Option.Abort abort ->
                     acknowledge(ctx, abort).addListener(ChannelFutureListener.CLOSE);
-            case Option.List list -> list(ctx, list);
+            case Option.List list ->
+                    answer(
+                            ctx,
+                            out -> ExportAnswers.list(out, list, exports, admission::isAdmitted));
             case Option.StartTls(boolean followed) -> startTls(ctx, followed);
             case Option.Info info -> info(ctx, info);
             case Option.StructuredReply structured -> structuredReply(ctx, structured);
@@ -151,7 +163,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                 session,
                 out ->
                         HandshakeEncoder.exportName(
-                                out, export.info().size(), session.transmissionFlags(), noZeroes));
+                                out,
+                                export.info().size(),
+                                session.transmissionFlags(),
+                                flags.noZeroes()));
     }
 
     private void structuredReply(ChannelHandlerContext ctx, Option.StructuredReply option) {
@@ -167,19 +182,6 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
     private static ChannelFuture acknowledge(ChannelHandlerContext ctx, Option option) {
         return answer(
                 ctx, out -> HandshakeEncoder.reply(out, option.code(), new OptionReply.Ack()));
-    }
-
-    private void list(ChannelHandlerContext ctx, Option.List list) {
-        ByteBuf out = ctx.alloc().directBuffer();
-        for (String name : exports.names()) {
-            if (admission.refusalOf(name) != null) {
-                continue;
-            }
-            String description = Objects.requireNonNull(exports.get(name)).info().description();
-            HandshakeEncoder.reply(out, list.code(), new OptionReply.Server(name, description));
-        }
-        HandshakeEncoder.reply(out, list.code(), new OptionReply.Ack());
-        ctx.writeAndFlush(out);
     }
 
     /** Nothing that was said before outlives it but the client flags, which are said only once. */
@@ -201,9 +203,9 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         }
         Session session = negotiation.session(exports.resolve(option.name()), export);
         if (option.go()) {
-            begin(ctx, option, session, out -> describe(out, option, session));
+            begin(ctx, option, session, out -> ExportAnswers.describe(out, option, session));
         } else {
-            answer(ctx, out -> describe(out, option, session));
+            answer(ctx, out -> ExportAnswers.describe(out, option, session));
         }
     }
 
@@ -216,50 +218,11 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             refuseUnknown(ctx, query.code(), query.exportName());
             return;
         }
-        List<MetaContext> found =
-                Arrays.stream(MetaContext.values())
-                        .filter(
-                                context ->
-                                        query.set()
-                                                ? context.isSelectedBy(query.queries())
-                                                : context.isListedBy(query.queries()))
-                        .toList();
+        List<MetaContext> found = ExportAnswers.found(query);
         if (query.set()) {
             negotiation.select(exports.resolve(query.exportName()), found);
         }
-        ByteBuf out = ctx.alloc().directBuffer();
-        for (MetaContext context : found) {
-            int id = query.set() ? context.id() : 0;
-            HandshakeEncoder.reply(
-                    out, query.code(), new OptionReply.MetaContext(id, context.title()));
-        }
-        HandshakeEncoder.reply(out, query.code(), new OptionReply.Ack());
-        ctx.writeAndFlush(out);
-    }
-
-    private static void describe(ByteBuf out, Option.Info option, Session session) {
-        int code = option.code();
-        Set<Integer> infos = option.infos();
-        ExportInfo info = session.export().info();
-        int flags = session.transmissionFlags();
-        HandshakeEncoder.reply(out, code, new OptionReply.Export(info.size(), flags));
-        if (infos.contains(InfoType.NAME)) {
-            HandshakeEncoder.reply(out, code, new OptionReply.Name(session.exportName()));
-        }
-        if (infos.contains(InfoType.DESCRIPTION)) {
-            HandshakeEncoder.reply(out, code, new OptionReply.Description(info.description()));
-        }
-        if (infos.contains(InfoType.BLOCK_SIZE)) {
-            // Any offset and length is served, hence a minimum of 1.
-            HandshakeEncoder.reply(
-                    out,
-                    code,
-                    new OptionReply.BlockSize(
-                            1,
-                            Math.min(info.preferredBlockSize(), Limits.PAYLOAD),
-                            Limits.PAYLOAD));
-        }
-        HandshakeEncoder.reply(out, code, new OptionReply.Ack());
+        answer(ctx, out -> ExportAnswers.contexts(out, query, found));
     }
 
     private static void refuseUnknown(ChannelHandlerContext ctx, int code, String exportName) {
@@ -325,6 +288,10 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
             Session session,
             Consumer<ByteBuf> encoder,
             TransmissionHandler handler) {
+        if (stopping) {
+            refuse(ctx, option, STOPPING);
+            return;
+        }
         if (!handler.claimPlace()) {
             refuse(ctx, option, Admission.FULL);
             return;
@@ -333,6 +300,11 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         answer(ctx, encoder);
         ctx.pipeline().replace(this, "transmission", handler);
         ctx.pipeline().remove(HandshakeDecoder.class);
+    }
+
+    /** Refuses all options from now on: the server stops, and hangs up before long. */
+    void stop() {
+        stopping = true;
     }
 
     /** The longest name that a client may choose does not make our message any longer. */

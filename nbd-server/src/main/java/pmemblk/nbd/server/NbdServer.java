@@ -10,6 +10,7 @@ import io.netty.channel.WriteBufferWaterMark;
 import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.socket.SocketChannel;
 import io.netty.util.concurrent.DefaultThreadFactory;
+import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
@@ -168,8 +169,9 @@ public final class NbdServer implements AutoCloseable {
     }
 
     /**
-     * Stops: accepts no more connections, answers the requests in flight, and closes all
-     * connections, at the latest after the time that the options give. Harmless if repeated.
+     * Stops: accepts no more connections, answers the requests in flight, refuses what else comes,
+     * and closes all connections, at the latest after the time that the options give. Harmless if
+     * repeated.
      */
     @Override
     public synchronized void close() {
@@ -184,17 +186,20 @@ public final class NbdServer implements AutoCloseable {
                 LOG.warn("a socket file stays behind: {}", e.getMessage());
             }
         }
+        connections.close();
         long deadline = System.nanoTime() + options.stopTimeout().toNanos();
-        for (Channel channel : connections.open()) {
-            channel.eventLoop().execute(() -> end(channel));
-        }
-        for (Channel channel : connections.open()) {
+        connections.open().stream()
+                .map(channel -> channel.eventLoop().submit(() -> end(channel)))
+                .toList()
+                .forEach(Future::awaitUninterruptibly);
+        // Until these are through, options are refused.
+        for (Channel channel : connections.pastHandshake()) {
             long left = Math.max(0, deadline - System.nanoTime());
             if (!channel.closeFuture().awaitUninterruptibly(left, TimeUnit.NANOSECONDS)) {
                 LOG.warn("{} has requests that are not answered", channel.remoteAddress());
-                channel.close();
             }
         }
+        connections.open().forEach(Channel::close);
         // All at once: TLS waits for each client to take its last word.
         connections.open().forEach(channel -> channel.closeFuture().awaitUninterruptibly());
         group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
@@ -205,11 +210,13 @@ public final class NbdServer implements AutoCloseable {
     }
 
     private static void end(Channel channel) {
+        HandshakeHandler handshake = channel.pipeline().get(HandshakeHandler.class);
         TransmissionHandler transmission = channel.pipeline().get(TransmissionHandler.class);
+        if (handshake != null) {
+            handshake.stop();
+        }
         if (transmission != null) {
             transmission.stop();
-        } else if (channel.pipeline().get(EndingHandler.class) == null) {
-            channel.close();
         }
     }
 }

@@ -21,6 +21,10 @@ final class RequestValidator {
         if (command == null) {
             return invalid("there is no such command here");
         }
+        if (command == Command.DISC) {
+            // It has no reply, and so none that could refuse it for its flags.
+            return null;
+        }
         int unknown = request.flags() & ~allowedFlags(command, session);
         if (unknown != 0) {
             return invalid("%s takes no command flags %#x".formatted(command, unknown));
@@ -32,7 +36,7 @@ final class RequestValidator {
                     request.offset() == 0 && request.length() == 0
                             ? null
                             : invalid("FLUSH is of the whole export, at offset 0 and length 0");
-            case READ -> validateRead(request, info);
+            case READ -> validateRead(request, session.form(), info);
             case CACHE -> isInside(request, info) ? null : outside(NbdError.EINVAL, info);
             case WRITE, TRIM, WRITE_ZEROES -> validateChange(request, info);
             case BLOCK_STATUS -> validateStatus(request, session);
@@ -52,14 +56,15 @@ final class RequestValidator {
                 };
     }
 
-    private static @Nullable Refusal validateRead(Request request, ExportInfo info) {
+    private static @Nullable Refusal validateRead(
+            Request request, ReplyForm form, ExportInfo info) {
         if (!isInside(request, info)) {
             return outside(NbdError.EINVAL, info);
         }
+        // EOVERFLOW is for those whose replies have chunks, and who therefore know it.
+        NbdError tooLong = form == ReplyForm.SIMPLE ? NbdError.EINVAL : NbdError.EOVERFLOW;
         return request.length() > Limits.PAYLOAD
-                ? new Refusal(
-                        NbdError.EOVERFLOW,
-                        "a READ is of at most %d bytes".formatted(Limits.PAYLOAD))
+                ? new Refusal(tooLong, "a READ is of at most %d bytes".formatted(Limits.PAYLOAD))
                 : null;
     }
 

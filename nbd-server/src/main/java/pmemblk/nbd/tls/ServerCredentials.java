@@ -44,6 +44,11 @@ record ServerCredentials(
 
     private static final String PKIX = "PKIX";
 
+    /**
+     * PKIX would decrypt the key anew for each handshake, as if it had a password: 2 ms and more.
+     */
+    private static final String KEY_READ_ONCE = "SunX509";
+
     /** The key store is in memory only. */
     private static final char[] NO_PASSWORD = {};
 
@@ -110,7 +115,7 @@ record ServerCredentials(
             KeyStore keys = KeyStore.getInstance(KeyStore.getDefaultType());
             keys.load(null, null);
             keys.setKeyEntry("server", key, NO_PASSWORD, chain.toArray(X509Certificate[]::new));
-            KeyManagerFactory own = KeyManagerFactory.getInstance(PKIX);
+            KeyManagerFactory own = KeyManagerFactory.getInstance(KEY_READ_ONCE);
             own.init(keys, NO_PASSWORD);
             SSLContext context = SSLContext.getInstance("TLS");
             context.init(own.getKeyManagers(), trust(), null);

@@ -17,6 +17,7 @@ import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HandshakeCodecTest {
     private static final String FLAGS = "00000003";
@@ -142,7 +143,6 @@ class HandshakeCodecTest {
 
     @ParameterizedTest
     @CsvSource({
-        "00000000, newstyle",
         "00000007, unknown client flags",
         "80000003, unknown client flags",
         "00000003 00000000000000000000000000000000, not IHAVEOPT",
@@ -157,6 +157,18 @@ class HandshakeCodecTest {
 
         ProtocolException cause = assertInstanceOf(ProtocolException.class, e.getCause());
         assertEquals(true, String.valueOf(cause.getMessage()).contains(reason), e.toString());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"00000000", "00000001", "00000002", "00000003"})
+    void clientsMaySpeakAnyNewstyle(String flags) {
+        assertEquals(
+                List.of(
+                        new HandshakeDecoder.ClientFlags(Integer.parseInt(flags)),
+                        new Option.ExportName("a")),
+                decode(
+                        bytes(flags + "49484156454f5054 00000001 00000001 61"),
+                        new SplittableRandom(1)));
     }
 
     @Test

@@ -29,6 +29,11 @@ class EndingTest {
     private static final int READ_SIZE = 2 << 20;
     private static final int ESHUTDOWN = 108;
     private static final int NO_COMMAND = 99;
+    private static final int OPT_EXPORT_NAME = 1;
+    private static final int OPT_ABORT = 2;
+    private static final int OPT_INFO = 6;
+    private static final int OPT_GO = 7;
+    private static final int ERR_SHUTDOWN = 0x8000_0007;
 
     private final GatedExport gated = new GatedExport();
     private NbdServer server;
@@ -129,6 +134,81 @@ class EndingTest {
             chunked.socket.close();
             stopping.join();
             assertEquals(List.of("read 0 16", "read 0 16"), gated.done());
+        }
+    }
+
+    /** Its options are refused, so that it learns why, until the others are through. */
+    @Test
+    void clientInItsHandshakeWhileStoppingIsToldSo() throws Exception {
+        try (RawClient busy = RawClient.transmitting(server);
+                RawClient client = new RawClient(server);
+                RawClient oldStyle = new RawClient(server);
+                RawClient leaving = new RawClient(server);
+                RawClient idle = new RawClient(server)) {
+            for (RawClient one : List.of(client, oldStyle, leaving, idle)) {
+                one.greet();
+            }
+            busy.request(RawClient.READ, 0, 1, 0, 16);
+            busy.out.flush();
+            awaitArrivals(1);
+            Thread stopping = Thread.ofPlatform().start(server::close);
+            while (busy.call(NO_COMMAND, 0, 0, 0, new byte[0]) != ESHUTDOWN) {
+                // The server has not yet begun to stop.
+            }
+
+            while (client.info(OPT_INFO, "memory") != ERR_SHUTDOWN) {
+                // This connection has not yet been told.
+            }
+            assertEquals(ERR_SHUTDOWN, client.info(OPT_GO, "memory"));
+            for (int option : new int[] {3, 8, 9, 11, 99}) {
+                client.option(option, new byte[0]);
+                assertEquals(ERR_SHUTDOWN, client.optionReply());
+            }
+            leaving.option(OPT_ABORT, new byte[0]);
+            assertEquals(1, leaving.optionReply());
+            assertEquals(-1, leaving.in.read());
+            oldStyle.option(OPT_EXPORT_NAME, new byte[0]);
+            assertEquals(-1, oldStyle.in.read());
+            gated.open(1);
+            assertEquals(0, busy.reply(1, new byte[16]));
+            assertEquals(-1, busy.in.read());
+            busy.socket.close();
+            assertEquals(-1, idle.in.read());
+            stopping.join();
+        }
+    }
+
+    /** It waits for what a dead connection has begun, and is not let in when that is over. */
+    @Test
+    void clientThatWaitsToBeginWhileStoppingIsRefused() throws Exception {
+        try (RawClient busy = RawClient.transmitting(server);
+                RawClient dead = RawClient.transmitting(server);
+                RawClient waiting = new RawClient(server)) {
+            dead.request(RawClient.WRITE, 0, 1, 0, 16);
+            dead.out.write(new byte[16]);
+            dead.out.flush();
+            awaitArrivals(1);
+            dead.reset();
+            busy.request(RawClient.READ, 0, 2, 0, 16);
+            waiting.greet();
+            waiting.option(OPT_GO, new byte[6]);
+            for (int i = 0; i < 2; i++) {
+                // Answered at once, and so once the loop has turned.
+                assertEquals(0, busy.call(RawClient.CACHE, 0, 0, 16, new byte[0]));
+            }
+            Thread stopping = Thread.ofPlatform().start(server::close);
+            while (busy.call(NO_COMMAND, 0, 0, 0, new byte[0]) != ESHUTDOWN) {
+                // The server has not yet begun to stop.
+            }
+            assertEquals(0, waiting.in.available());
+            gated.open(1);
+
+            assertEquals(ERR_SHUTDOWN, waiting.optionReply());
+            gated.open(1);
+            assertEquals(0, busy.reply(2, new byte[16]));
+            assertEquals(-1, busy.in.read());
+            busy.socket.close();
+            stopping.join();
         }
     }
 

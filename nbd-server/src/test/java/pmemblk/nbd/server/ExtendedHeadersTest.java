@@ -267,12 +267,23 @@ class ExtendedHeadersTest {
         assertEquals(List.of("done"), call(RawClient.WRITE, 0, 512, 4, new byte[4]));
     }
 
-    @Test
-    void payloadBeyondAllMeasureHangsUp() throws IOException {
+    /** As the protocol asks, where compact headers have one of up to 64 MiB skipped. */
+    @ParameterizedTest
+    @CsvSource({"1, 33554433", "1, 4611686018427387904", "1, -1", "7, 33554433", "99, 33554433"})
+    void payloadBeyondTheMaximumHangsUp(int command, long length) throws IOException {
         client.go("huge");
-        client.request(RawClient.WRITE, 0, 1, 1, 1L << 62);
+        client.request(command, RawClient.PAYLOAD_LEN, 1, 1, length);
 
         assertTrue(client.isHungUp());
+    }
+
+    @Test
+    void theLargestPayloadIsTaken() throws IOException {
+        client.go("huge");
+
+        assertEquals(
+                List.of("done"),
+                call(RawClient.WRITE, 0, 512, Limits.PAYLOAD, new byte[Limits.PAYLOAD]));
     }
 
     @Test

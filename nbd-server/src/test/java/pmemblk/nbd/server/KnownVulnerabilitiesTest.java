@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -16,16 +17,18 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import pmemblk.nbd.protocol.Limits;
 
 /**
  * What brought other NBD servers down, by the name that it became known by. Those that tests of
- * other classes are about bear their names there.
+ * other classes are about bear their names there; doc/protocol.md has them all.
  */
 @Timeout(60)
 class KnownVulnerabilitiesTest {
     private static final int EXPORT_NAME = 1;
     private static final int INFO = 6;
     private static final int GO = 7;
+    private static final int LIST_META_CONTEXT = 9;
     private static final int SET_META_CONTEXT = 10;
     private static final int ACK = 1;
     private static final int ERR_INVALID = 0x8000_0003;
@@ -66,7 +69,7 @@ class KnownVulnerabilitiesTest {
         return client;
     }
 
-    /** nbd-server trusted the length of a request. */
+    /** nbd-server trusted the length of a request, in 2005 and again in 2011. */
     @ParameterizedTest
     @ValueSource(longs = {(32 << 20) + 1, 1L << 31, (1L << 32) - 1})
     void cve2005_3534LengthOfARequestIsBounded(long length) throws IOException {
@@ -76,9 +79,12 @@ class KnownVulnerabilitiesTest {
             client.request(RawClient.READ, 0, 2, Long.MAX_VALUE, length);
             assertEquals(EINVAL, client.reply(2, new byte[0]));
             client.request(RawClient.WRITE, 0, 3, 0, length);
-            client.out.flush();
             if (length > 64 << 20) {
                 assertTrue(client.isHungUp());
+            } else {
+                client.out.write(new byte[(int) length]);
+                assertEquals(EINVAL, client.reply(3, new byte[0]));
+                assertEquals(0, client.call(RawClient.READ, 0, 0, 1, new byte[1]));
             }
         }
     }
@@ -144,6 +150,39 @@ class KnownVulnerabilitiesTest {
         }
     }
 
+    /** qemu-nbd repeated the name in an error message that had no room for it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"n", "€"})
+    void cve2020_10761LongestNameIsRefusedInShort(String letter) throws IOException {
+        int most = letter.equals("n") ? 4096 : 4096 / 3;
+        String name = letter.repeat(most);
+        String shown = "'" + letter.repeat(Limits.NAME_SHOWN) + "…'";
+        byte[] bytes = name.getBytes(UTF_8);
+        byte[] data = ByteBuffer.allocate(8 + bytes.length).putInt(bytes.length).put(bytes).array();
+        try (RawClient client = greeted()) {
+            client.structured();
+            for (int option : new int[] {INFO, GO}) {
+                client.option(option, Arrays.copyOf(data, data.length - 2));
+                assertEquals("no export is named " + shown, refusal(client));
+            }
+            for (int option : new int[] {LIST_META_CONTEXT, SET_META_CONTEXT}) {
+                client.option(option, data);
+                assertEquals("no export is named " + shown, refusal(client));
+            }
+            client.option(EXPORT_NAME, bytes);
+            assertTrue(client.isHungUp());
+        }
+    }
+
+    /** The text of an option's only reply, which is an error. */
+    private static String refusal(RawClient client) throws IOException {
+        client.in.skipNBytes(12);
+        assertTrue(client.in.readInt() < 0);
+        int length = client.in.readInt();
+        assertTrue(length <= 4096);
+        return new String(client.in.readNBytes(length), UTF_8);
+    }
+
     /** nbd-server added one to the length of a name, and came to 0. */
     @Test
     void cve2022_26495NameMayNotBeLongerThanItsOption() throws IOException {
@@ -181,7 +220,7 @@ class KnownVulnerabilitiesTest {
 
     /** nbdkit failed on its own assertions when it was asked for the status of a large range. */
     @Test
-    void cve2025_47711StatusOfLargeRangesAddsUp() throws IOException {
+    void cve2025_47711And47712StatusOfLargeRangesAddsUp() throws IOException {
         try (RawClient client = served.structured()) {
             client.contexts(true, "disk", "base:allocation");
             client.go("disk");

@@ -44,7 +44,6 @@ import pmemblk.nbd.export.Exports;
 import pmemblk.nbd.export.MemoryExport;
 import pmemblk.nbd.protocol.Limits;
 import pmemblk.nbd.server.ServerOptions.ClientLimits;
-import pmemblk.nbd.tls.TlsOptions;
 
 /** The server over real sockets, under clients that do well and clients that do not. */
 @Timeout(60)
@@ -83,12 +82,9 @@ class NbdServerTest {
                 new ServerOptions(
                         List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
                         List.of(folder.resolve("socket")));
-        server = NbdServer.start(options.withLimits(limits).withTls(tls()), new Exports(exports));
-    }
-
-    /** How TLS is offered. */
-    @Nullable TlsOptions tls() {
-        return null;
+        server =
+                NbdServer.start(
+                        options.withLimits(limits).withTls(InTls.offered()), new Exports(exports));
     }
 
     /** What everybody else must be able to do, whatever a client under test has done. */
@@ -267,15 +263,6 @@ class NbdServerTest {
             client.option(2, new byte[0]);
             assertEquals(1, client.optionReply());
             assertTrue(client.isHungUp());
-        }
-    }
-
-    @Test
-    void cve2020_10761TheLongestNameOfNobodyIsRefusedInShort() throws IOException {
-        try (RawClient client = new RawClient(server)) {
-            client.greet();
-            assertEquals(0x8000_0006, client.info(6, "n".repeat(Limits.NAME_LENGTH)));
-            client.go("");
         }
     }
 
@@ -463,7 +450,7 @@ class NbdServerTest {
 
             byte[] larger = new byte[Limits.PAYLOAD + 1];
             assertEquals(EINVAL, client.call(RawClient.WRITE, 0, 0, larger.length, larger));
-            assertEquals(75, client.call(RawClient.READ, 0, 0, larger.length, new byte[0]));
+            assertEquals(EINVAL, client.call(RawClient.READ, 0, 0, larger.length, new byte[0]));
             assertEquals(0, client.call(RawClient.READ, 0, 0, 10, new byte[10]));
         }
     }
@@ -702,11 +689,11 @@ class NbdServerTest {
             client.out.flush();
             slow.reading.await();
             Thread stopping = Thread.ofPlatform().start(server::close);
-            assertTrue(undecided.isHungUp());
             slow.go.countDown();
 
             assertEquals(0, client.reply(1, new byte[16]));
             assertTrue(client.isHungUp());
+            assertTrue(undecided.isHungUp());
             stopping.join();
         }
         assertThrows(IOException.class, () -> new RawClient(server));

@@ -4,36 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Map;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.extension.ExtendWith;
 import pmemblk.nbd.server.ServerOptions.ClientLimits;
-import pmemblk.nbd.tls.TlsOptions;
 
 /** All that the server does, in TLS. */
+@ExtendWith(InTls.class)
 class NbdServerTlsTest extends NbdServerTest {
-    @TempDir private static Path certificates = Path.of("");
-
-    @BeforeAll
-    static void clientsBeginTls() throws IOException {
-        Certificates.make(certificates);
-        RawClient.tls = Certificates.trusting(certificates);
-    }
-
-    @AfterAll
-    static void clientsBeginNoTls() {
-        RawClient.tls = null;
-    }
-
-    @Override
-    TlsOptions tls() {
-        return new TlsOptions(certificates, false, false, Map.of());
-    }
-
     /** In the middle of TLS, and with time for a whole handshake on a slow machine. */
     @Test
     @Override

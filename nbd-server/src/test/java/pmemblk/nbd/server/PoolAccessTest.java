@@ -49,7 +49,7 @@ class PoolAccessTest {
                 new ServerOptions(
                         List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
                         List.of());
-        server = NbdServer.start(options, new Exports(exports));
+        server = NbdServer.start(options.withTls(InTls.offered()), new Exports(exports));
         calls.clear();
     }
 

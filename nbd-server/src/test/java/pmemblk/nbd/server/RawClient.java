@@ -20,6 +20,7 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLSession;
 import javax.net.ssl.SSLSocket;
 import org.jspecify.annotations.Nullable;
+import pmemblk.nbd.protocol.ReplyForm;
 
 /** A client that says exactly what a test wants it to say, right or wrong. */
 final class RawClient implements AutoCloseable {
@@ -202,6 +203,20 @@ final class RawClient implements AutoCloseable {
             throw new IOException("no extended headers");
         }
         extended = true;
+    }
+
+    /** Negotiates replies of a form. */
+    void agree(ReplyForm form) throws IOException {
+        switch (form) {
+            case SIMPLE -> {}
+            case STRUCTURED -> structured();
+            case EXTENDED -> extended();
+        }
+    }
+
+    /** Goes on with requests and replies of a form that was negotiated otherwise. */
+    void assume(ReplyForm form) {
+        extended = form == ReplyForm.EXTENDED;
     }
 
     /**

@@ -44,7 +44,7 @@ class RequestValidatorTest {
                 "READ, 0, -1, 1, EINVAL",
                 "READ, 0, 9223372036854775807, 4294967295, EINVAL",
                 "READ, 0, 0, 33554432, -",
-                "READ, 0, 0, 33554433, EOVERFLOW",
+                "READ, 0, 0, 33554433, EINVAL",
                 "READ, 1, 0, 512, -",
                 "READ, 2, 0, 512, EINVAL",
                 "READ, 4, 0, 512, EINVAL",
@@ -70,6 +70,7 @@ class RequestValidatorTest {
                 "FLUSH, 0, 1, 0, EINVAL",
                 "FLUSH, 0, 0, 1, EINVAL",
                 "DISC, 0, 0, 0, -",
+                "DISC, 65535, 1, 1, -",
             })
     void requestsAreRefusedAsTheProtocolSays(
             Command command, int flags, long offset, long length, NbdError error) {
@@ -82,6 +83,7 @@ class RequestValidatorTest {
             value = {
                 "READ, 4, 0, 512, -",
                 "READ, 5, 0, 33554432, -",
+                "READ, 0, 0, 33554433, EOVERFLOW",
                 "READ, 4, 0, 33554433, EOVERFLOW",
                 "READ, 8, 0, 512, EINVAL",
                 "WRITE, 4, 0, 512, EINVAL",

@@ -72,7 +72,7 @@ class TlsAccessTest extends TlsFixture {
             client.structured();
             client.contexts(true, "other", "base:allocation");
             assertEquals(
-                    List.of("error " + (ERR_TLS_REQD & 0xff)),
+                    List.of("error " + (ERR_POLICY & 0xff)),
                     client.contexts(true, "disk", "base:allocation"));
             client.go("other");
 
@@ -141,12 +141,18 @@ class TlsAccessTest extends TlsFixture {
             assertEquals(ERR_TLS_REQD, client.info(INFO, "disk"));
             assertEquals(ERR_TLS_REQD, client.info(GO, ""));
             assertEquals(ERR_UNKNOWN, client.info(GO, "nobody"));
+            // The protocol has no other option be answered so where TLS is not required of all.
+            client.structured();
+            String policy = "error " + (ERR_POLICY & 0xff);
+            assertEquals(List.of(policy), client.contexts(false, "disk"));
+            assertEquals(List.of(policy), client.contexts(true, "disk", "base:allocation"));
+            assertEquals(1, listed(client));
             try (RawClient old = new RawClient(requireServer())) {
                 old.greet();
                 old.option(EXPORT_NAME, name("disk"));
                 assertEquals(-1, old.in.read());
             }
-            client.go("other");
+            assertEquals(ACK, client.info(GO, "other"));
         }
     }
 
