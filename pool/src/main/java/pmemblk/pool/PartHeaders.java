@@ -50,18 +50,22 @@ final class PartHeaders {
             }
             PoolHeader header = PoolHeader.read(block);
             headers.add(header);
-            Path badBlocks = Path.of("%s_r0_p%d_badblocks.txt".formatted(parts.path(), index));
-            boolean listed =
-                    (header.compat() & PoolHeader.CHECK_BAD_BLOCKS) != 0 && Files.exists(badBlocks);
-            return problem == null && listed
-                    ? new PoolHeader.Problem(
-                            "compat",
-                            "no list of bad blocks",
-                            badBlocks.toString(),
-                            "%s lists bad blocks; finish their recovery with pmempool"
-                                    .formatted(badBlocks))
+            return problem == null && (header.compat() & PoolHeader.CHECK_BAD_BLOCKS) != 0
+                    ? badBlocksProblem(parts, index)
                     : problem;
         }
+    }
+
+    private static PoolHeader.@Nullable Problem badBlocksProblem(PoolParts parts, int index) {
+        Path badBlocks = Path.of("%s_r0_p%d_badblocks.txt".formatted(parts.path(), index));
+        return Files.exists(badBlocks)
+                ? new PoolHeader.Problem(
+                        "compat",
+                        "no list of bad blocks",
+                        badBlocks.toString(),
+                        "%s lists bad blocks; finish their recovery with pmempool"
+                                .formatted(badBlocks))
+                : null;
     }
 
     private static PoolHeader.@Nullable Problem linkProblem(

@@ -149,7 +149,7 @@ final class InfoBlocks {
         } else if (fault != null) {
             Patch patch = copy(first, place);
             flaws.add(flaw(arena, BACKUP, place, "one like the primary", fault, patch));
-        } else if (!info.equals(InfoBlock.read(backup))) {
+        } else if (first.mismatch(backup) >= 0 && !info.equals(InfoBlock.read(backup))) {
             // Both are sealed: nothing says which of them is the later one.
             report(arena, BACKUP, place, "one like the primary", "another that is sound, too");
         }

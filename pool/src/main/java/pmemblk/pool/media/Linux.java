@@ -1,18 +1,15 @@
 package pmemblk.pool.media;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.VarHandle;
+import java.lang.ref.Reference;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -39,6 +36,7 @@ final class Linux {
     private static final int STATX_MASK = 0x605;
 
     private static final int STATX_SIZE = 256;
+    private static final int IOVEC_SIZE = 16;
     private static final int RWF_NOWAIT = 8;
     private static final int S_IFMT = 0170000;
     private static final int S_IFREG = 0100000;
@@ -55,42 +53,43 @@ final class Linux {
     private static final int SYNC_FILE_RANGE_WRITE = 2;
 
     private static final Linker LINKER = Linker.nativeLinker();
-    private static final MemoryLayout CALL_STATE = Linker.Option.captureStateLayout();
-    private static final VarHandle ERRNO =
-            CALL_STATE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
 
     /** Where the linker leaves errno; one a thread, since a call fills it just before returning. */
     private static final ThreadLocal<MemorySegment> CALL_STATE_OF_THREAD =
-            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(CALL_STATE));
+            ThreadLocal.withInitial(
+                    () -> Arena.ofAuto().allocate(Linker.Option.captureStateLayout()));
 
     /** A struct iovec, one a thread. */
     private static final ThreadLocal<MemorySegment> IOVEC_OF_THREAD =
-            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(ADDRESS, 2));
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(IOVEC_SIZE, Long.BYTES));
 
-    // open(2) is variadic, which some calling conventions pass differently.
-    private static final MethodHandle OPEN = call("open", 2, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
-    private static final MethodHandle CLOSE = call("close", -1, JAVA_INT, JAVA_INT);
-    private static final MethodHandle FLOCK = call("flock", -1, JAVA_INT, JAVA_INT, JAVA_INT);
-    private static final MethodHandle FCHMOD = call("fchmod", -1, JAVA_INT, JAVA_INT, JAVA_INT);
-    private static final MethodHandle POSIX_FALLOCATE =
-            call("posix_fallocate", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
-    private static final MethodHandle POSIX_FADVISE =
-            call("posix_fadvise", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
-    private static final MethodHandle FTRUNCATE =
-            call("ftruncate", -1, JAVA_INT, JAVA_INT, JAVA_LONG);
-    private static final MethodHandle PREAD =
-            call("pread", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
-    private static final MethodHandle PREADV2 =
-            call("preadv2", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT);
-    private static final MethodHandle PWRITE =
-            call("pwrite", -1, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
-    private static final MethodHandle FSYNC = call("fsync", -1, JAVA_INT, JAVA_INT);
-    private static final MethodHandle FDATASYNC = call("fdatasync", -1, JAVA_INT, JAVA_INT);
-    private static final MethodHandle SYNC_FILE_RANGE =
-            call("sync_file_range", -1, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
-    private static final MethodHandle STATX =
-            call("statx", -1, JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT, ADDRESS);
-    private static final MethodHandle STRERROR = plainCall("strerror", ADDRESS, JAVA_INT);
+    /**
+     * Calls any function of up to five integers and pointers. Each of these has a register, of
+     * which a function looks at those that it declares and at as many bits as they have. A handle
+     * for each declaration would be safer; but they are made at run time, and took a fifth of the
+     * start.
+     */
+    private static final MethodHandle CALL =
+            LINKER.downcallHandle(
+                    FunctionDescriptor.of(
+                            JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                    Linker.Option.captureCallState("errno"));
+
+    private static final MemorySegment OPEN = function("open");
+    private static final MemorySegment CLOSE = function("close");
+    private static final MemorySegment FLOCK = function("flock");
+    private static final MemorySegment FCHMOD = function("fchmod");
+    private static final MemorySegment POSIX_FALLOCATE = function("posix_fallocate");
+    private static final MemorySegment POSIX_FADVISE = function("posix_fadvise");
+    private static final MemorySegment FTRUNCATE = function("ftruncate");
+    private static final MemorySegment PREAD = function("pread");
+    private static final MemorySegment PREADV2 = function("preadv2");
+    private static final MemorySegment PWRITE = function("pwrite");
+    private static final MemorySegment FSYNC = function("fsync");
+    private static final MemorySegment FDATASYNC = function("fdatasync");
+    private static final MemorySegment SYNC_FILE_RANGE = function("sync_file_range");
+    private static final MemorySegment STATX = function("statx");
+    private static final MemorySegment STRERROR = function("strerror");
 
     private Linux() {}
 
@@ -102,74 +101,47 @@ final class Linux {
 
     static int open(Path path, int flags, int mode) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment name = arena.allocateFrom(path.toString());
+            long name = arena.allocateFrom(path.toString()).address();
             while (true) {
-                MemorySegment state = CALL_STATE_OF_THREAD.get();
-                int fd = (int) OPEN.invokeExact(state, name, flags | O_CLOEXEC, mode);
+                int fd = (int) call(OPEN, name, flags | O_CLOEXEC, mode, 0, 0);
                 if (fd >= 0) {
                     return fd;
                 }
-                throwUnlessInterrupted(errno(state), path);
+                throwUnlessInterrupted(errno(), path);
             }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
         }
     }
 
     static void close(int fd, Path path) throws IOException {
-        try {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
-            // After EINTR the descriptor is gone all the same: close(2) is never repeated.
-            if ((int) CLOSE.invokeExact(state, fd) < 0 && errno(state) != EINTR) {
-                throw failure(errno(state), path);
-            }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+        // After EINTR the descriptor is gone all the same: close(2) is never repeated.
+        if ((int) call(CLOSE, fd, 0, 0, 0, 0) < 0 && errno() != EINTR) {
+            throw failure(errno(), path);
         }
     }
 
     /** Takes the lock that libpmemblk takes; false if another open file description holds it. */
     static boolean tryLock(int fd, Path path) throws IOException {
-        try {
-            while (true) {
-                MemorySegment state = CALL_STATE_OF_THREAD.get();
-                if ((int) FLOCK.invokeExact(state, fd, LOCK_EX_NB) == 0) {
-                    return true;
-                }
-                if (errno(state) == EAGAIN) {
-                    return false;
-                }
-                throwUnlessInterrupted(errno(state), path);
+        while ((int) call(FLOCK, fd, LOCK_EX_NB, 0, 0, 0) != 0) {
+            if (errno() == EAGAIN) {
+                return false;
             }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+            throwUnlessInterrupted(errno(), path);
         }
+        return true;
     }
 
     static void changeMode(int fd, int mode, Path path) throws IOException {
-        try {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
-            if ((int) FCHMOD.invokeExact(state, fd, mode) < 0) {
-                throw failure(errno(state), path);
-            }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+        if ((int) call(FCHMOD, fd, mode, 0, 0, 0) < 0) {
+            throw failure(errno(), path);
         }
     }
 
     /** Gives the file {@code length} bytes and a place on the device for each of them. */
     static void allocate(int fd, long length, Path path) throws IOException {
-        try {
-            while (true) {
-                MemorySegment state = CALL_STATE_OF_THREAD.get();
-                int errno = (int) POSIX_FALLOCATE.invokeExact(state, fd, 0L, length);
-                if (errno == 0) {
-                    return;
-                }
-                throwUnlessInterrupted(errno, path);
-            }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+        int errno = (int) call(POSIX_FALLOCATE, fd, 0, length, 0, 0);
+        while (errno != 0) {
+            throwUnlessInterrupted(errno, path);
+            errno = (int) call(POSIX_FALLOCATE, fd, 0, length, 0, 0);
         }
     }
 
@@ -178,41 +150,21 @@ final class Linux {
      * succeeds is for {@link #syncData} to tell.
      */
     static void startWriteback(int fd) {
-        try {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
-            int ignored =
-                    (int) SYNC_FILE_RANGE.invokeExact(state, fd, 0L, 0L, SYNC_FILE_RANGE_WRITE);
-        } catch (Throwable failure) {
-            throw new AssertionError("sync_file_range threw", failure);
-        }
+        call(SYNC_FILE_RANGE, fd, 0, 0, SYNC_FILE_RANGE_WRITE, 0);
     }
 
     /** Drops what the page cache holds of a range and need not write. */
     static void dropCached(int fd, long offset, long length, Path path) throws IOException {
-        try {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
-            int errno =
-                    (int) POSIX_FADVISE.invokeExact(state, fd, offset, length, POSIX_FADV_DONTNEED);
-            if (errno != 0) {
-                throw failure(errno, path);
-            }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+        int errno = (int) call(POSIX_FADVISE, fd, offset, length, POSIX_FADV_DONTNEED, 0);
+        if (errno != 0) {
+            throw failure(errno, path);
         }
     }
 
     /** Gives the file {@code length} bytes; those that it had not are zero and without a place. */
     static void setSize(int fd, long length, Path path) throws IOException {
-        try {
-            while (true) {
-                MemorySegment state = CALL_STATE_OF_THREAD.get();
-                if ((int) FTRUNCATE.invokeExact(state, fd, length) == 0) {
-                    return;
-                }
-                throwUnlessInterrupted(errno(state), path);
-            }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+        while ((int) call(FTRUNCATE, fd, length, 0, 0, 0) != 0) {
+            throwUnlessInterrupted(errno(), path);
         }
     }
 
@@ -227,13 +179,12 @@ final class Linux {
      */
     static long readNow(int fd, long offset, MemorySegment target) {
         try {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
             MemorySegment iovec = IOVEC_OF_THREAD.get();
-            iovec.setAtIndex(ADDRESS, 0, target);
-            iovec.setAtIndex(JAVA_LONG, 1, target.byteSize());
-            return (long) PREADV2.invokeExact(state, fd, iovec, 1, offset, RWF_NOWAIT);
-        } catch (Throwable failure) {
-            throw new AssertionError("preadv2 threw", failure);
+            iovec.set(JAVA_LONG, 0, addressOf(target));
+            iovec.set(JAVA_LONG, Long.BYTES, target.byteSize());
+            return call(PREADV2, fd, iovec.address(), 1, offset, RWF_NOWAIT);
+        } finally {
+            Reference.reachabilityFence(target);
         }
     }
 
@@ -243,19 +194,18 @@ final class Linux {
     }
 
     private static long transfer(
-            MethodHandle call, int fd, long offset, MemorySegment bytes, Path path)
+            MemorySegment function, int fd, long offset, MemorySegment bytes, Path path)
             throws IOException {
         try {
             while (true) {
-                MemorySegment state = CALL_STATE_OF_THREAD.get();
-                long count = (long) call.invokeExact(state, fd, bytes, bytes.byteSize(), offset);
+                long count = call(function, fd, addressOf(bytes), bytes.byteSize(), offset, 0);
                 if (count >= 0) {
                     return count;
                 }
-                throwUnlessInterrupted(errno(state), path);
+                throwUnlessInterrupted(errno(), path);
             }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+        } finally {
+            Reference.reachabilityFence(bytes);
         }
     }
 
@@ -269,64 +219,57 @@ final class Linux {
         sync(FSYNC, fd, path);
     }
 
-    private static void sync(MethodHandle call, int fd, Path path) throws IOException {
-        try {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
-            // Never repeated: a second call may report success for pages that the first one lost.
-            if ((int) call.invokeExact(state, fd) < 0) {
-                throw failure(errno(state), path);
-            }
-        } catch (Throwable failure) {
-            throw rethrown(failure);
+    private static void sync(MemorySegment function, int fd, Path path) throws IOException {
+        // Never repeated: a second call may report success for pages that the first one lost.
+        if ((int) call(function, fd, 0, 0, 0, 0) < 0) {
+            throw failure(errno(), path);
         }
     }
 
     static FileStatus status(int fd, Path path) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = CALL_STATE_OF_THREAD.get();
             MemorySegment statx = arena.allocate(STATX_SIZE, Long.BYTES);
-            MemorySegment empty = arena.allocateFrom("");
-            int result =
-                    (int) STATX.invokeExact(state, fd, empty, AT_EMPTY_PATH, STATX_MASK, statx);
-            if (result < 0) {
-                throw failure(errno(state), path);
+            long empty = arena.allocateFrom("").address();
+            if ((int) call(STATX, fd, empty, AT_EMPTY_PATH, STATX_MASK, statx.address()) < 0) {
+                throw failure(errno(), path);
             }
             // struct statx: stx_nlink at 16, stx_mode at 28, stx_size at 40, stx_blocks (of 512
             // bytes) at 48.
-            boolean regular = (statx.get(JAVA_SHORT, 28) & S_IFMT) == S_IFREG;
+            boolean regular = (statx.get(JAVA_INT, 28) & S_IFMT) == S_IFREG;
             return new FileStatus(
                     regular,
                     statx.get(JAVA_INT, 16),
                     statx.get(JAVA_LONG, 40),
                     statx.get(JAVA_LONG, 48) * 512);
-        } catch (Throwable failure) {
-            throw rethrown(failure);
         }
     }
 
-    private static MethodHandle call(
-            String name, int firstVariadic, MemoryLayout result, MemoryLayout... arguments) {
-        Linker.Option errno = Linker.Option.captureCallState("errno");
-        Linker.Option[] options =
-                firstVariadic < 0
-                        ? new Linker.Option[] {errno}
-                        : new Linker.Option[] {
-                            errno, Linker.Option.firstVariadicArg(firstVariadic)
-                        };
-        return LINKER.downcallHandle(
-                LINKER.defaultLookup().findOrThrow(name),
-                FunctionDescriptor.of(result, arguments),
-                options);
+    private static MemorySegment function(String name) {
+        return LINKER.defaultLookup().findOrThrow(name);
     }
 
-    private static MethodHandle plainCall(
-            String name, MemoryLayout result, MemoryLayout... arguments) {
-        return LINKER.downcallHandle(
-                LINKER.defaultLookup().findOrThrow(name), FunctionDescriptor.of(result, arguments));
+    /** What {@code function} returns, in as many of the low bits as its result has. */
+    private static long call(MemorySegment function, long a, long b, long c, long d, long e) {
+        try {
+            return (long) CALL.invokeExact(function, CALL_STATE_OF_THREAD.get(), a, b, c, d, e);
+        } catch (Error failure) {
+            throw failure;
+        } catch (Throwable failure) {
+            throw new AssertionError("a system call threw", failure);
+        }
     }
 
-    private static int errno(MemorySegment state) {
-        return (int) ERRNO.get(state, 0L);
+    /** To be kept reachable by the caller until the call has returned. */
+    private static long addressOf(MemorySegment bytes) {
+        if (!bytes.isNative()) {
+            throw new IllegalArgumentException("a system call needs native memory");
+        }
+        return bytes.address();
+    }
+
+    /** Of this thread's last call; on Linux the linker leaves nothing beside it. */
+    private static int errno() {
+        return CALL_STATE_OF_THREAD.get().get(JAVA_INT, 0);
     }
 
     private static void throwUnlessInterrupted(int errno, Path path) throws IOException {
@@ -347,21 +290,7 @@ final class Linux {
     }
 
     private static String describe(int errno) {
-        try {
-            MemorySegment text = (MemorySegment) STRERROR.invokeExact(errno);
-            return text.reinterpret(Long.MAX_VALUE).getString(0);
-        } catch (Throwable failure) {
-            throw new AssertionError("strerror(" + errno + ")", failure);
-        }
-    }
-
-    /** A method handle declares Throwable; what ours throw is an IOException or unchecked. */
-    private static IOException rethrown(Throwable failure) {
-        return switch (failure) {
-            case IOException e -> e;
-            case RuntimeException e -> throw e;
-            case Error e -> throw e;
-            default -> throw new AssertionError("a system call threw", failure);
-        };
+        MemorySegment text = MemorySegment.ofAddress(call(STRERROR, errno, 0, 0, 0, 0));
+        return text.reinterpret(Long.MAX_VALUE).getString(0);
     }
 }
