@@ -1,29 +1,18 @@
 package pmemblk.nbd.cli;
 
-import java.io.IOException;
-import java.nio.file.Path;
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
-import pmemblk.pool.BlockPool;
-import pmemblk.pool.Durability;
-import pmemblk.pool.PoolOptions;
 
-/** The command {@code pmemblk-nbd}: what all of its subcommands share, and the shorter of them. */
+/** The command {@code pmemblk-nbd}: what all of its subcommands share. */
 @Command(
         name = "pmemblk-nbd",
         description = "Serves pmemblk pools over NBD: disks whose block writes never tear.",
-        subcommands = {
-            ServeCommand.class,
-            CheckCommand.class,
-            GrowCommand.class,
-            BlockCommand.class,
-            TlsInitCommand.class
-        },
+        addMethodSubcommands = false,
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         scope = ScopeType.INHERIT,
@@ -44,6 +33,17 @@ public final class Main {
     /** Exit status of what could not be done. */
     static final int FAILED = 2;
 
+    /** In the order in which help lists them. */
+    private static final List<Class<?>> COMMANDS =
+            List.of(
+                    ServeCommand.class,
+                    CreateCommand.class,
+                    InfoCommand.class,
+                    CheckCommand.class,
+                    GrowCommand.class,
+                    BlockCommand.class,
+                    TlsInitCommand.class);
+
     /** A filesystem's usual block, and a page of memory. */
     static final String DEFAULT_BLOCK_SIZE = "4096";
 
@@ -62,59 +62,23 @@ public final class Main {
     /** Runs one command to its end and returns the exit status. */
     static int run(String... args) {
         Main main = new Main();
-        return new CommandLine(main)
+        CommandLine commandLine = new CommandLine(main);
+        commands(args).forEach(commandLine::addSubcommand);
+        return commandLine
                 .setExecutionStrategy(main::execute)
                 .setParameterExceptionHandler((refused, ignored) -> usageError(refused))
                 .setExecutionExceptionHandler(main::failure)
                 .execute(args);
     }
 
-    @Command(
-            description = "Makes a pool: a file of that size, allocated in full.",
-            footer = "  pmemblk-nbd create --size 10G disk.pool")
-    int create(
-            @Option(
-                            names = "--size",
-                            required = true,
-                            paramLabel = "SIZE",
-                            converter = ByteSize.Converter.class,
-                            description = "Of the file: bytes, or a number with K, M, G or T.")
-                    long size,
-            @Option(
-                            names = "--block-size",
-                            defaultValue = DEFAULT_BLOCK_SIZE,
-                            paramLabel = "N",
-                            converter = ByteSize.BlockSizeConverter.class,
-                            description = "Bytes that are written whole or not at all [4096].")
-                    int blockSize,
-            @Option(
-                            names = "--mode",
-                            defaultValue = "0600",
-                            paramLabel = "MODE",
-                            converter = FileMode.class,
-                            description = "Permissions of the file, in octal [0600].")
-                    int mode,
-            @Parameters(paramLabel = "POOL", description = "The file to make.") Path pool)
-            throws IOException {
-        BlockPool.create(pool, blockSize, size, mode).close();
-        return CommandLine.ExitCode.OK;
-    }
-
-    @Command(
-            description = "Shows a pool, what it promises when it is served, and how to use it.",
-            footer = "  pmemblk-nbd info --json disk.pool")
-    int info(
-            @Option(names = "--json", description = "Print one JSON object.") boolean json,
-            @Parameters(paramLabel = "POOL", description = "A pool that is not in use.") Path pool)
-            throws IOException {
-        PoolReport report;
-        PoolOptions asServed =
-                PoolOptions.DEFAULT.withReadOnly(true).withDurability(Durability.ON_FLUSH);
-        try (BlockPool open = BlockPool.open(pool, asServed)) {
-            report = new PoolReport(open.info());
+    /** The one that is called for, if the first word says so: to look into all takes longer. */
+    private static List<Class<?>> commands(String... args) {
+        for (Class<?> command : COMMANDS) {
+            if (args.length > 0 && args[0].equals(command.getAnnotation(Command.class).name())) {
+                return List.of(command);
+            }
         }
-        System.out.print(json ? report.json() : report.text());
-        return CommandLine.ExitCode.OK;
+        return COMMANDS;
     }
 
     private int execute(ParseResult parsed) {
