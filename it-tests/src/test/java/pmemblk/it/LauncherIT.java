@@ -33,16 +33,9 @@ class LauncherIT {
 
     @Test
     void runsFromAnInstalledTree() throws Exception {
-        Path bin = Files.createDirectories(directory.resolve("usr/lib/pmemblk-nbd/bin"));
-        Path lib = Files.createDirectories(bin.resolveSibling("lib"));
-        for (String script : List.of("pmemblk-nbd", "find-jdk")) {
-            Files.copy(ServerProcess.LAUNCHER.resolveSibling(script), bin.resolve(script));
-        }
-        Path target = SOURCE_TREE.resolve("nbd-server/target");
-        copyFlat(target.resolve("lib"), lib);
-        Files.copy(target.resolve("pmemblk-nbd-server.jar"), lib.resolve("pmemblk-nbd-server.jar"));
+        Path installed = Installation.make(directory);
 
-        Command.program(bin.resolve("pmemblk-nbd"), "--version").in(directory).succeed();
+        Command.program(installed.resolve("bin/pmemblk-nbd"), "--version").in(directory).succeed();
     }
 
     @Test
@@ -125,13 +118,5 @@ class LauncherIT {
             }
         }
         return clone;
-    }
-
-    private static void copyFlat(Path from, Path to) throws IOException {
-        try (Stream<Path> files = Files.list(from)) {
-            for (Path file : files.toList()) {
-                Files.copy(file, to.resolve(file.getFileName()));
-            }
-        }
     }
 }

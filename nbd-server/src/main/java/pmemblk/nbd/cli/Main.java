@@ -42,7 +42,8 @@ public final class Main {
                     CheckCommand.class,
                     GrowCommand.class,
                     BlockCommand.class,
-                    TlsInitCommand.class);
+                    TlsInitCommand.class,
+                    RehearseCommand.class);
 
     /** A filesystem's usual block, and a page of memory. */
     static final String DEFAULT_BLOCK_SIZE = "4096";
