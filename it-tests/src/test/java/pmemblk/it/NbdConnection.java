@@ -56,11 +56,16 @@ final class NbdConnection implements AutoCloseable {
     }
 
     NbdConnection(InetSocketAddress address, String exportName) throws IOException {
+        this(address, exportName, 1 << 20);
+    }
+
+    /** A connection that holds back up to so many bytes of requests, and has memory for them. */
+    NbdConnection(InetSocketAddress address, String exportName, int bufferSize) throws IOException {
         socket = new Socket(address.getAddress(), address.getPort());
         socket.setTcpNoDelay(true);
         socket.setSoTimeout((int) REPLY_LIMIT.toMillis());
         in = new DataInputStream(socket.getInputStream());
-        out = new DataOutputStream(new BufferedOutputStream(socket.getOutputStream(), 1 << 20));
+        out = new DataOutputStream(new BufferedOutputStream(socket.getOutputStream(), bufferSize));
         handshake(exportName);
     }
 

@@ -4,11 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.SplittableRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import pmemblk.pool.BlockPool;
 
 /** Pools made and judged from outside. */
 final class Pools {
@@ -22,6 +24,16 @@ final class Pools {
         Path pool = directory.resolve(name);
         String size = blockSize > 4096 ? "64M" : "17M";
         Command.pmemblkNbd("create --size", size, "--block-size", blockSize, pool).succeed();
+        return pool;
+    }
+
+    /** A pool of two arenas with blocks of 4096 bytes; the file is sparse, but for their maps. */
+    static Path createOneTebibyte(Path directory) throws IOException {
+        Path pool = directory.resolve("one-tebibyte.pool");
+        try (RandomAccessFile file = new RandomAccessFile(pool.toFile(), "rw")) {
+            file.setLength(1L << 40);
+        }
+        BlockPool.create(pool, 4096, 0, 0600).close();
         return pool;
     }
 

@@ -5,13 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import pmemblk.pool.BlockPool;
 
 /** How long a server takes that was killed while it held writes. */
 class RecoveryIT {
@@ -21,16 +19,6 @@ class RecoveryIT {
 
     @TempDir(factory = Place.Disk.class)
     private Path directory = Path.of("");
-
-    /** A pool of two arenas; the file is sparse, but for their maps. */
-    private Path createOneTebibyte() throws IOException {
-        Path pool = directory.resolve("large.pool");
-        try (RandomAccessFile file = new RandomAccessFile(pool.toFile(), "rw")) {
-            file.setLength(1L << 40);
-        }
-        BlockPool.create(pool, BLOCK_SIZE, 0, 0600).close();
-        return pool;
-    }
 
     private static byte[] content(int kill, int write) {
         byte[] content = new byte[BLOCK_SIZE];
@@ -76,7 +64,7 @@ class RecoveryIT {
     @Test
     void killedPoolOfOneTebibyteOpensInTwoSecondsMoreThanASmallOne() throws Exception {
         Duration small = restart(Pools.create(directory, "small.pool", BLOCK_SIZE), "small");
-        Duration large = restart(createOneTebibyte(), "large");
+        Duration large = restart(Pools.createOneTebibyte(directory), "one-tebibyte");
 
         Duration more = large.minus(small);
         assertTrue(more.compareTo(LIMIT) < 0, () -> "%s, a small one %s".formatted(large, small));

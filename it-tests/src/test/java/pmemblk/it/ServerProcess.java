@@ -140,9 +140,18 @@ final class ServerProcess implements AutoCloseable {
 
     /** Bytes of memory that it has to itself: none that are in a file, nor a pool in tmpfs. */
     long ownMemory() throws IOException {
+        return memory("RssAnon");
+    }
+
+    /** Bytes of all the memory that it has by now, what it maps of files included. */
+    long residentMemory() throws IOException {
+        return memory("VmRSS");
+    }
+
+    private long memory(String kind) throws IOException {
         String kibibytes =
                 Files.readAllLines(Path.of("/proc/" + pid() + "/status")).stream()
-                        .filter(line -> line.startsWith("RssAnon:"))
+                        .filter(line -> line.startsWith(kind + ":"))
                         .findFirst()
                         .orElseThrow()
                         .replaceAll("\\D", "");
