@@ -38,14 +38,15 @@ usage: compare.sh [options]
   --size MIB                 size of each disk (default 1024)
   --dir DIR                  where the disks go (default: a new folder in /dev/shm)
   --copy                     also time nbdcopy from and to each server
-  --startup                  also time start-up: from exec to the first reply
+  --startup                  also time start-up, pmemblk-nbd's with a pool that exists: from
+                             exec to the first reply
   --out DIR                  keep raw results there (default: a new temporary folder)
   --keep-going               report a failed measurement and go on
 U
   exit "${1:-2}"
 }
 
-declare -A cmd_unix cmd_tcp export_of pid_of
+declare -A cmd_unix cmd_tcp before_start export_of pid_of
 servers=() candidate=pmemblk-nbd peers=all transports=unix cells=full rounds=5 secs=2 warmup=0.5
 size_mib=1024 dir='' out='' copy=0 startup=0 keep=0
 while (($#)); do
@@ -114,6 +115,7 @@ ours=$(readlink -f "$here/../../nbd-server/bin/pmemblk-nbd")
 servers=(pmemblk-nbd "${servers[@]}")
 cmd_unix[pmemblk-nbd]="exec $ours serve --create {pool} --unix {sock} {file}"
 cmd_tcp[pmemblk-nbd]="exec $ours serve --create {pool} --listen 127.0.0.1:{port} {file}"
+before_start[pmemblk-nbd]="exec $ours create --size {pool} {file}"
 want() { [[ $peers == all || ,$peers, == *,$1,* ]]; }
 if [[ $peers != none ]]; then
   for t1 in '' -t1; do
@@ -286,6 +288,7 @@ for t in "${tlist[@]}"; do
         [[ ${cmd_unix[$n]} != *{pidfile}* ]] || continue
         sock=$tmp/$n.sock port=$(port_of) file=$dir/$n.start
         rm -f "$sock" "$file"
+        bash -c "$(expand "${before_start[$n]:-}" "$sock" "$file" "$port" "$tmp/$n.pid")"
         if [[ $t == unix ]]; then c=${cmd_unix[$n]} a="--unix $sock"; else c=${cmd_tcp[$n]} a="--tcp 127.0.0.1:$port"; fi
         res=$("$load" $a --export "${export_of[$n]:-}" --label "$n" --spawn "$(expand "$c" "$sock" "$file" "$port" "$tmp/$n.pid")" 2>>"$out/$n.start.log") &&
           echo "transport=$t round=$r start=1 $res" >>"$raw"
