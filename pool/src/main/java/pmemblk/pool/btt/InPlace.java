@@ -42,11 +42,10 @@ final class InPlace implements WritePath {
     }
 
     @Override
-    public boolean swap(BttArena arena, int lane, int premapLba, int postmapLba)
+    public boolean swap(BttArena arena, int lane, int premapLba, int oldEntry, int postmapLba)
             throws IOException {
         BlockMap map = arena.map();
-        int entry = MapEntry.explicit(map.stored(premapLba), premapLba);
-        arena.flog().log(lane, premapLba, entry, MapEntry.normal(postmapLba));
+        arena.flog().log(lane, premapLba, oldEntry, MapEntry.normal(postmapLba));
         map.set(premapLba, MapEntry.normal(postmapLba));
         map.persist(premapLba, 1);
         return true;
