@@ -2,8 +2,10 @@ package pmemblk.it;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -183,11 +185,22 @@ final class FaultyDiskTrial {
             }
             write(connection, 0, BLOCKS + block, 2, ENOSPC);
             requireHeld(connection, 0, 1);
+            // There is a place for the data now, and none for the map entry, also in a hole.
+            shorten(filler, BLOCK_SIZE);
+            write(connection, 0, BLOCKS + block, 2, ENOSPC);
+            flush(connection, 0);
             Files.delete(filler);
             Command.of("sync -f", pool).succeed();
             write(connection, NbdConnection.FUA, BLOCKS + block, 2, 0);
             requireHeld(connection, BLOCKS + block, 2);
         }
+    }
+
+    private void shorten(Path filler, int count) throws IOException, InterruptedException {
+        try (FileChannel file = FileChannel.open(filler, StandardOpenOption.WRITE)) {
+            file.truncate(file.size() - count);
+        }
+        Command.of("sync -f", pool).succeed();
     }
 
     private static void fill(Path filler) throws IOException {

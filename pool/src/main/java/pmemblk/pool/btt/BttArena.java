@@ -273,6 +273,8 @@ final class BttArena {
         int oldEntry = MapEntry.explicit(map.stored(premapLba), premapLba);
         postmapOffset(premapLba, oldEntry);
         refuseIfFailed();
+        // A full file system fails this request, and not the commit that will store the entry.
+        map.reserve(premapLba);
         try {
             return path.swap(this, lane, premapLba, oldEntry, free);
         } catch (IOException | RuntimeException | Error e) {

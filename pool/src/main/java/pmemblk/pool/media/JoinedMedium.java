@@ -108,6 +108,12 @@ public final class JoinedMedium implements Medium {
     }
 
     @Override
+    public void reserve(long offset) throws IOException {
+        Part part = partAt(offset);
+        part.medium.reserve(part.inside(offset));
+    }
+
+    @Override
     public void storeLong(long offset, long word) throws IOException {
         Part part = partAt(offset);
         part.medium.storeLong(part.inside(offset), word);

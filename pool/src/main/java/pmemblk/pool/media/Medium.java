@@ -84,6 +84,13 @@ public interface Medium extends AutoCloseable {
     /** Stores the 4-byte word at a multiple of 4 whole, with release semantics. */
     void store(long offset, int word) throws IOException;
 
+    /**
+     * Sees to it that the device has a place for the word at a multiple of 4, so that no later
+     * {@link #store} of it can fail for want of one. The word stays as it is, and nobody changes it
+     * meanwhile.
+     */
+    default void reserve(long offset) throws IOException {}
+
     /** Stores the 8-byte word at a multiple of 8 whole, with release semantics. */
     void storeLong(long offset, long word) throws IOException;
 
