@@ -86,5 +86,8 @@ final class WordMedium implements Medium {
     public void persist(long offset, long length) {}
 
     @Override
+    public void requireWhole() {}
+
+    @Override
     public void close() {}
 }

@@ -152,7 +152,7 @@ final class FileMedium implements Medium {
             if (syncFailure == null && persistsDone < asked) {
                 long covered = persistsAsked.get();
                 try {
-                    file.requireWhole();
+                    requireWhole();
                     Linux.syncData(file.fd(), file.path());
                 } catch (IOException e) {
                     cutShort = e instanceof LockedFile.CutShortException;
@@ -165,6 +165,11 @@ final class FileMedium implements Medium {
                         "cannot be made durable since a sync failed: " + syncFailure, syncFailure);
             }
         }
+    }
+
+    @Override
+    public void requireWhole() throws IOException {
+        file.requireWhole();
     }
 
     @Override

@@ -130,6 +130,13 @@ public final class JoinedMedium implements Medium {
     }
 
     @Override
+    public void requireWhole() throws IOException {
+        for (Part part : parts) {
+            part.medium.requireWhole();
+        }
+    }
+
+    @Override
     public void startPersist() {
         parts.forEach(part -> part.medium.startPersist());
     }

@@ -97,6 +97,11 @@ public interface Medium extends AutoCloseable {
     /** Returns once everything written to the range before survives a power cut. */
     void persist(long offset, long length) throws IOException;
 
+    /**
+     * Fails if what is written is lost all the same, since the file has lost its name, or bytes.
+     */
+    void requireWhole() throws IOException;
+
     /** Begins with what {@link #persist} will soon be asked for, where that takes long. */
     default void startPersist() {}
 

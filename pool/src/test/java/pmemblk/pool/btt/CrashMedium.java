@@ -243,6 +243,9 @@ class CrashMedium implements Medium {
     }
 
     @Override
+    public void requireWhole() {}
+
+    @Override
     public void close() {}
 
     private static ByteBuffer words(byte[] bytes) {
