@@ -2,8 +2,10 @@ package pmemblk.it;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -48,12 +50,14 @@ final class FaultyDiskTrial {
     private final LoopFilesystem filesystem;
     private final Path pool;
     private final Path memoryPool;
+    private final ServiceStatus status;
 
     private FaultyDiskTrial(Path folder) throws IOException, InterruptedException {
         String mkfs = "mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0";
         filesystem = LoopFilesystem.make(folder, disk, mkfs);
         pool = filesystem.root().resolve("disk.pool");
         memoryPool = folder.resolve("memory.pool");
+        status = new ServiceStatus(folder.resolve("notify"));
         BlockPool.create(memoryPool, BLOCK_SIZE, POOL_SIZE, 0600).close();
     }
 
@@ -183,11 +187,22 @@ final class FaultyDiskTrial {
             }
             write(connection, 0, BLOCKS + block, 2, ENOSPC);
             requireHeld(connection, 0, 1);
+            // There is a place for the data now, and none for the map entry, also in a hole.
+            shorten(filler, BLOCK_SIZE);
+            write(connection, 0, BLOCKS + block, 2, ENOSPC);
+            flush(connection, 0);
             Files.delete(filler);
             Command.of("sync -f", pool).succeed();
             write(connection, NbdConnection.FUA, BLOCKS + block, 2, 0);
             requireHeld(connection, BLOCKS + block, 2);
         }
+    }
+
+    private void shorten(Path filler, int count) throws IOException, InterruptedException {
+        try (FileChannel file = FileChannel.open(filler, StandardOpenOption.WRITE)) {
+            file.truncate(file.size() - count);
+        }
+        Command.of("sync -f", pool).succeed();
     }
 
     private static void fill(Path filler) throws IOException {
@@ -250,6 +265,7 @@ final class FaultyDiskTrial {
         write(connection, NbdConnection.FUA, 2, 3, EIO);
         requireHeld(connection, 0, 1);
         server.awaitLog("failed");
+        status.await("export 'disk' FAILED: takes no changes");
         try (NbdConnection other = connect(server, "memory")) {
             write(other, NbdConnection.FUA, 0, 3, 0);
             requireHeld(other, 0, 3);
@@ -269,7 +285,9 @@ final class FaultyDiskTrial {
     }
 
     private ServerProcess serve() throws IOException, InterruptedException {
-        ServerProcess server = ServerProcess.start(2, "--listen 127.0.0.1:0", pool, memoryPool);
+        ServerProcess server =
+                ServerProcess.startInEnvironment(
+                        status.variable(), 2, "--listen 127.0.0.1:0", pool, memoryPool);
         try (NbdConnection connection = connect(server, "disk")) {
             for (int i = 0; i < WARM_BLOCKS; i++) {
                 connection.read((long) i * BLOCK_SIZE, BLOCK_SIZE);

@@ -28,18 +28,23 @@ final class PowerCut {
 
     private final Path folder;
     private final String mkfs;
+    private final Durability durability;
     private final SplittableRandom random;
     private final RecordedDisk disk = new RecordedDisk(DISK_SIZE);
     private final PowerCutOracle oracle = new PowerCutOracle(BLOCKS);
     private int lastStamp;
 
-    private PowerCut(Path folder, String mkfs, long seed) {
+    private PowerCut(Path folder, String mkfs, Durability durability, long seed) {
         this.folder = folder;
         this.mkfs = mkfs;
+        this.durability = durability;
         this.random = new SplittableRandom(seed);
     }
 
-    /** Arguments: a folder on tmpfs, the command that makes the filesystem, operations, seed. */
+    /**
+     * Arguments: a folder on tmpfs, the command that makes the filesystem, when changes are to be
+     * durable, operations, seed.
+     */
     public static void main(String[] arguments) {
         OwnMounts.exitAfter(
                 () -> {
@@ -47,9 +52,10 @@ final class PowerCut {
                             new PowerCut(
                                     Path.of(arguments[0]),
                                     arguments[1],
-                                    Long.parseLong(arguments[3]));
+                                    Durability.valueOf(arguments[2]),
+                                    Long.parseLong(arguments[4]));
                     // The pool of the record stays open: power that is cut closes nothing.
-                    powerCut.record(Integer.parseInt(arguments[2]));
+                    powerCut.record(Integer.parseInt(arguments[3]));
                     powerCut.replay();
                 });
     }
@@ -67,12 +73,15 @@ final class PowerCut {
                 BlockPool.open(
                         path,
                         PoolOptions.DEFAULT
-                                .withDurability(Durability.ON_FLUSH)
+                                .withDurability(durability)
                                 .withHeldWritesDirectory(held));
         Command.of("sync -f", path).succeed();
         disk.begin();
         for (int i = 0; i < operations; i++) {
             operate(pool);
+            if (durability == Durability.EVERY_WRITE) {
+                oracle.flushed(disk.position());
+            }
         }
     }
 
@@ -127,8 +136,8 @@ final class PowerCut {
             }
         }
         System.out.printf(
-                "%s: %d events, %d flushes, %d power cuts%n",
-                mkfs, disk.position(), flushes, cuts.size());
+                "%s, %s: %d events, %d flushes, %d power cuts%n",
+                mkfs, durability, disk.position(), flushes, cuts.size());
     }
 
     /** Opens a pool, which recovers it, and reads all blocks. */

@@ -2,28 +2,29 @@ package pmemblk.it;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import pmemblk.pool.Durability;
 
 /** Power cuts below a real filesystem. */
 class PowerCutIT {
     private static final int RUNS = Integer.getInteger("powercut.runs", 1);
-    private static final int OPERATIONS = 300;
+    private static final String MKFS =
+            "mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0";
 
     @TempDir(factory = Place.Tmpfs.class)
     private Path folder = Path.of("");
 
-    @Test
-    void nothingIsTornForeignOrLostOnExt4() throws Exception {
-        cutPower("mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0");
-    }
-
-    private void cutPower(String mkfs) throws Exception {
+    @ParameterizedTest
+    @CsvSource({"ON_FLUSH, 300", "EVERY_WRITE, 50"})
+    void nothingIsTornForeignOrLostOnExt4(Durability durability, int operations) throws Exception {
         long seed = System.nanoTime();
         for (int run = 0; run < RUNS; run++) {
             Path own = Files.createDirectory(folder.resolve("run" + run));
             System.out.println("seed " + (seed + run));
-            System.out.print(OwnMounts.run(PowerCut.class, own, mkfs, OPERATIONS, seed + run));
+            System.out.print(
+                    OwnMounts.run(PowerCut.class, own, MKFS, durability, operations, seed + run));
         }
     }
 }

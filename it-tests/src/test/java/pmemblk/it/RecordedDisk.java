@@ -23,7 +23,7 @@ final class RecordedDisk implements Export {
 
     private byte[] base;
 
-    /** A write, durable by itself if it has FUA; or a flush, which has no data. */
+    /** A write; or a flush, which has no data. One with FUA is recorded as both. */
     private record Event(int offset, @Nullable ByteBuffer data) {}
 
     RecordedDisk(int size) {

@@ -54,6 +54,13 @@ final class ServerProcess implements AutoCloseable {
         return start(List.of(), uriCount, Command.words(words, more));
     }
 
+    /** Starts {@code serve} with an environment variable, given as NAME=VALUE, and these words. */
+    static ServerProcess startInEnvironment(
+            String variable, int uriCount, String words, Object... more)
+            throws IOException, InterruptedException {
+        return start(List.of(variable), uriCount, Command.words(words, more));
+    }
+
     /**
      * Starts {@code serve} on a free TCP port of 127.0.0.1 for less than a second: without the
      * compiler that takes longer than that to pay, which halves the CPU time of a start.

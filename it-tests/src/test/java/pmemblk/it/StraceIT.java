@@ -1,10 +1,12 @@
 package pmemblk.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -19,6 +21,7 @@ class StraceIT {
     private static final int BLOCK_SIZE = 4096;
     private static final int LANES = 256;
     private static final int FLUSHES = 100;
+    private static final Duration LIMIT = Duration.ofSeconds(30);
 
     /** A call that succeeded, perhaps reported in two lines because another came between. */
     private static final Pattern DONE =
@@ -89,6 +92,35 @@ class StraceIT {
             }
 
             assertEquals(Map.of("fdatasync", 2L * FLUSHES), callsSince(begin));
+        }
+    }
+
+    @Test
+    void writesThatNobodyFlushesTakeTwoSyncsSoonAfter() throws Exception {
+        try (ServerProcess server = serve();
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            writeBlocks(connection, 0, 1);
+            flush(connection);
+            int begin = linesUntilNow();
+
+            writeBlocks(connection, 0, LANES / 2);
+
+            awaitSyncs(begin, 2);
+            // Nothing is left for this one, which may come before the commit has ended.
+            flush(connection);
+            assertEquals(2, syncsSince(begin));
+        }
+    }
+
+    private long syncsSince(int line) throws IOException {
+        return callsSince(line).getOrDefault("fdatasync", 0L);
+    }
+
+    private void awaitSyncs(int begin, long count) throws IOException {
+        long deadline = System.nanoTime() + LIMIT.toNanos();
+        while (syncsSince(begin) < count) {
+            assertTrue(System.nanoTime() < deadline, "no commit came");
+            Thread.onSpinWait();
         }
     }
 

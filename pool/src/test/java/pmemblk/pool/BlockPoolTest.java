@@ -44,9 +44,9 @@ class BlockPoolTest {
     /**
      * Opens the pool so that writes are held, accounted for in a folder that goes with the test.
      */
-    private BlockPool openHolding() throws IOException {
+    private BlockPool openHolding(Path path) throws IOException {
         PoolOptions options = PoolOptions.DEFAULT.withDurability(Durability.ON_FLUSH);
-        return BlockPool.open(path(), options.withHeldWritesDirectory(inMemory));
+        return BlockPool.open(path, options.withHeldWritesDirectory(inMemory));
     }
 
     private static byte[] read(BlockPool pool, long block) throws IOException {
@@ -450,16 +450,21 @@ class BlockPoolTest {
         Files.delete(shared);
     }
 
-    @Test
-    void aFileDeletedUnderAnOpenPoolTakesNoMoreChangesAndCanBeRead() throws IOException {
-        create(4096, 20 * MIB).close();
-        BlockPool pool = openHolding();
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aFileDeletedUnderAnOpenPoolTakesNoMoreChangesAndCanBeRead(boolean onDisk)
+            throws IOException {
+        Path path = (onDisk ? folder : inMemory).resolve("disk.pool");
+        BlockPool.create(path, 4096, 20 * MIB, 0600).close();
+        BlockPool pool = openHolding(path);
         pool.write(7, ByteBuffer.wrap(filled(4096, 7)));
-        Files.delete(path());
+        Files.delete(path);
 
         PoolFailedException first = assertThrows(PoolFailedException.class, pool::flush);
         requireSays(first, "deleted or replaced", "it can still be read");
         assertThrows(PoolFailedException.class, () -> pool.setZero(7));
+        assertThrows(PoolFailedException.class, () -> pool.write(8, ByteBuffer.allocate(4096)));
+        requireSays(new IOException(pool.failureReason()), "deleted or replaced");
         assertThrows(PoolFailedException.class, pool::flush);
         assertEquals(7, read(pool, 7)[0]);
         assertThrows(IOException.class, pool::close);
@@ -468,7 +473,7 @@ class BlockPoolTest {
     @Test
     void aFileCutShortUnderAnOpenPoolIsNotReadAsZeroesOnceThatIsKnown() throws IOException {
         create(4096, 20 * MIB).close();
-        BlockPool pool = openHolding();
+        BlockPool pool = openHolding(path());
         pool.write(1, ByteBuffer.wrap(filled(4096, 1)));
         try (RandomAccessFile file = new RandomAccessFile(path().toFile(), "rw")) {
             file.setLength(MIB);

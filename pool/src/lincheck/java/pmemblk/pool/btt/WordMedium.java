@@ -11,6 +11,7 @@ import pmemblk.pool.media.Medium;
  * are not zero. Whoever reads or writes several sees what others do in between.
  */
 final class WordMedium implements Medium {
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
 
     private final Kind kind;
@@ -55,8 +56,13 @@ final class WordMedium implements Medium {
 
     @Override
     public void read(long offset, MemorySegment target) {
-        for (long done = 0; done < target.byteSize(); done += Long.BYTES) {
+        long done = 0;
+        for (; done + Long.BYTES <= target.byteSize(); done += Long.BYTES) {
             target.set(LONG, done, words.get(offset + done));
+        }
+        // A map may end in the middle of a word.
+        if (done < target.byteSize()) {
+            target.set(INT, done, (int) words.get(offset + done));
         }
     }
 
@@ -84,6 +90,9 @@ final class WordMedium implements Medium {
 
     @Override
     public void persist(long offset, long length) {}
+
+    @Override
+    public void requireWhole() {}
 
     @Override
     public void close() {}

@@ -95,6 +95,11 @@ final class BlockMap {
         medium.store(entryOffset(premapLba), entry);
     }
 
+    /** Sees to it that {@link #set} finds a place; the caller holds the entry's lock. */
+    void reserve(int premapLba) throws IOException {
+        medium.reserve(entryOffset(premapLba));
+    }
+
     void persist(int firstPremapLba, int rangeCount) throws IOException {
         medium.persist(entryOffset(firstPremapLba), (long) rangeCount * MapEntry.SIZE);
     }

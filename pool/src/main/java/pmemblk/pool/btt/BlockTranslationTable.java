@@ -136,13 +136,13 @@ public final class BlockTranslationTable {
                     "a sync failed under the last server of this pool: what it replied to after the"
                             + " last flush that succeeded is lost");
             if (path != null) {
-                table.clear();
+                table.clearAll(laneCount);
             }
             return;
         }
         List<HeldTable.Entry> latest = table.latest(laneCount);
         if (path != null) {
-            table.keepOnly(latest);
+            table.keepOnly(latest, laneCount);
         }
         for (HeldTable.Entry entry : latest) {
             BttArena arena = entry.arenaOf(arenas);
@@ -165,7 +165,7 @@ public final class BlockTranslationTable {
         }
         if (path != null) {
             path.checkpoint();
-            table.clear();
+            table.clearAll(laneCount);
         }
     }
 

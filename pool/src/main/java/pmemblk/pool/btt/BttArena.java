@@ -278,10 +278,13 @@ final class BttArena {
 
     /** Makes {@code free} the block's content, under the map's lock; true if the lane is done. */
     private boolean swap(int lane, int premapLba, int free) throws IOException {
-        postmapOffset(premapLba, MapEntry.explicit(map.stored(premapLba), premapLba));
+        int oldEntry = MapEntry.explicit(map.stored(premapLba), premapLba);
+        postmapOffset(premapLba, oldEntry);
         refuseIfFailed();
+        // A full file system fails this request, and not the commit that will store the entry.
+        map.reserve(premapLba);
         try {
-            return path.swap(this, lane, premapLba, free);
+            return path.swap(this, lane, premapLba, oldEntry, free);
         } catch (IOException | RuntimeException | Error e) {
             failure = refusal("a write of its block " + premapLba + " failed half-way", e);
             throw e;

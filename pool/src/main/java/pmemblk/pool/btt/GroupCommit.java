@@ -134,11 +134,11 @@ class GroupCommit implements WritePath {
     public void dataWritten(long offset, long length) {}
 
     @Override
-    public boolean swap(BttArena arena, int lane, int premapLba, int postmapLba)
+    public boolean swap(BttArena arena, int lane, int premapLba, int oldEntry, int postmapLba)
             throws IOException {
         requireSound();
         HeldWrite earlier = arena.map().held().get(premapLba);
-        HeldWrite write = new HeldWrite(arena, premapLba, lane, postmapLba, earlier);
+        HeldWrite write = new HeldWrite(arena, premapLba, lane, oldEntry, postmapLba, earlier);
         if (table != null) {
             table.put(lane, lastSeq.incrementAndGet(), arena.index(), premapLba, postmapLba);
         }
@@ -159,10 +159,12 @@ class GroupCommit implements WritePath {
     }
 
     /** Takes over a write that the table had at the last kill; before the arena is in use. */
-    void adopt(BttArena arena, HeldTable.Entry entry) {
+    void adopt(BttArena arena, HeldTable.Entry entry) throws IOException {
         lanes.take(entry.lane());
+        int premapLba = entry.premapLba();
+        int oldEntry = MapEntry.explicit(arena.map().stored(premapLba), premapLba);
         HeldWrite write =
-                new HeldWrite(arena, entry.premapLba(), entry.lane(), entry.postmapLba(), null);
+                new HeldWrite(arena, premapLba, entry.lane(), oldEntry, entry.postmapLba(), null);
         arena.map().held().put(write);
         writes.set(entry.lane(), write);
         lastSeq.set(Math.max(lastSeq.get(), entry.seq()));
@@ -308,13 +310,15 @@ class GroupCommit implements WritePath {
         return mayStore(write.arena(), write.premapLba());
     }
 
+    /** Logs a swap; the entry that it replaces is durable since the first sync. */
     private void log(HeldWrite write) throws IOException {
-        int premapLba = write.premapLba();
-        // Durable since the first sync, and unchanged since the freeze.
-        int entry = MapEntry.explicit(write.arena().map().stored(premapLba), premapLba);
         write.arena()
                 .flog()
-                .logUnsynced(write.lane(), premapLba, entry, MapEntry.normal(write.postmapLba()));
+                .logUnsynced(
+                        write.lane(),
+                        write.premapLba(),
+                        write.oldEntry(),
+                        MapEntry.normal(write.postmapLba()));
     }
 
     private void keepLogged(List<HeldWrite> batch) throws IOException {

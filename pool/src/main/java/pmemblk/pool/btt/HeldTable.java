@@ -118,12 +118,12 @@ public final class HeldTable {
      * Empties the slots of all other entries: an entry that a later one of its block superseded
      * must not come back once that one is committed and gone from here.
      */
-    void keepOnly(List<Entry> entries) throws IOException {
+    void keepOnly(List<Entry> entries, int laneCount) throws IOException {
         Set<Integer> kept = new HashSet<>();
         for (Entry entry : entries) {
             kept.add(entry.lane());
         }
-        for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
+        for (int lane = 0; lane < laneCount; lane++) {
             if (!kept.contains(lane)) {
                 clear(lane);
             }
@@ -142,9 +142,9 @@ public final class HeldTable {
         return medium.load(slotsOffset + INVALID) != 0;
     }
 
-    /** Empties all slots, and makes the table valid again after that. */
-    void clear() throws IOException {
-        for (int lane = 0; lane < InfoBlock.NFREE; lane++) {
+    /** Empties the slots of all lanes, and makes the table valid again after that. */
+    void clearAll(int laneCount) throws IOException {
+        for (int lane = 0; lane < laneCount; lane++) {
             clear(lane);
         }
         medium.storeLong(slotsOffset + INVALID, 0);

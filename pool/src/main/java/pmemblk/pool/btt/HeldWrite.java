@@ -12,8 +12,15 @@ final class HeldWrite {
     private final int lane;
     private final int postmapLba;
 
-    /** The write of the same block that a commit had begun with, or logged, when this one came. */
-    private final @Nullable HeldWrite earlier;
+    /** The map entry that its swap replaces, {@linkplain MapEntry#explicit explicit}. */
+    private final int oldEntry;
+
+    /**
+     * The write of the same block that a commit had begun with, or logged, when this one came; null
+     * from the moment when its entry is stored for this one's sake, or it would keep all that ever
+     * were before it in memory. Guarded by the lock of the map entry.
+     */
+    private @Nullable HeldWrite earlier;
 
     /** Guarded by the lock of its map entry. */
     private Stage stage = Stage.WAITING;
@@ -30,13 +37,26 @@ final class HeldWrite {
         PUBLISHED
     }
 
+    /**
+     * A write that no commit has begun with.
+     *
+     * @param stored the block's map entry as stored, {@linkplain MapEntry#explicit explicit}
+     * @param replaced the write of the block that was the latest until now, or null
+     */
     HeldWrite(
-            BttArena arena, int premapLba, int lane, int postmapLba, @Nullable HeldWrite replaced) {
+            BttArena arena,
+            int premapLba,
+            int lane,
+            int stored,
+            int postmapLba,
+            @Nullable HeldWrite replaced) {
         this.arena = arena;
         this.premapLba = premapLba;
         this.lane = lane;
         this.postmapLba = postmapLba;
         this.earlier = replaced == null || replaced.isAmid() ? replaced : replaced.earlier;
+        // The entry of an earlier one is stored before this one is logged.
+        this.oldEntry = earlier == null ? stored : MapEntry.normal(earlier.postmapLba);
     }
 
     BttArena arena() {
@@ -56,8 +76,13 @@ final class HeldWrite {
         return postmapLba;
     }
 
+    int oldEntry() {
+        return oldEntry;
+    }
+
     void reach(Stage next) {
         stage = next;
+        earlier = null;
     }
 
     boolean isLogged() {

@@ -3,6 +3,8 @@ package pmemblk.pool.btt;
 import java.io.IOException;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import pmemblk.pool.media.Medium;
 
 /**
@@ -10,8 +12,13 @@ import pmemblk.pool.media.Medium;
  * cache lines or nothing.
  */
 final class InPlace implements WritePath {
+    private static final Logger LOG = LoggerFactory.getLogger(InPlace.class);
+
     private final Medium medium;
     private final Lanes lanes;
+
+    /** Why changes are lost from now on; set once, by a flush. */
+    private volatile @Nullable IOException failure;
 
     InPlace(Medium medium, Lanes lanes) {
         this.medium = medium;
@@ -19,11 +26,17 @@ final class InPlace implements WritePath {
     }
 
     @Override
-    public void requireSound() {}
+    public void requireSound() throws CommitFailedException {
+        IOException cause = failure;
+        if (cause != null) {
+            throw new CommitFailedException(cause);
+        }
+    }
 
     @Override
     public @Nullable String failureReason() {
-        return null;
+        IOException cause = failure;
+        return cause == null ? null : new CommitFailedException(cause).getMessage();
     }
 
     @Override
@@ -42,11 +55,10 @@ final class InPlace implements WritePath {
     }
 
     @Override
-    public boolean swap(BttArena arena, int lane, int premapLba, int postmapLba)
+    public boolean swap(BttArena arena, int lane, int premapLba, int oldEntry, int postmapLba)
             throws IOException {
         BlockMap map = arena.map();
-        int entry = MapEntry.explicit(map.stored(premapLba), premapLba);
-        arena.flog().log(lane, premapLba, entry, MapEntry.normal(postmapLba));
+        arena.flog().log(lane, premapLba, oldEntry, MapEntry.normal(postmapLba));
         map.set(premapLba, MapEntry.normal(postmapLba));
         map.persist(premapLba, 1);
         return true;
@@ -62,16 +74,33 @@ final class InPlace implements WritePath {
         arena.map().persist(firstPremapLba, count);
     }
 
+    /** All is as durable as it gets, unless the file is gone, where nothing lasts. */
     @Override
-    public void flush() {}
-
-    @Override
-    public CompletableFuture<Void> flushAsync(int callers) {
-        return CompletableFuture.completedFuture(null);
+    public void flush() throws IOException {
+        requireSound();
+        try {
+            medium.requireWhole();
+        } catch (IOException e) {
+            LOG.error("no changes are taken from now on: {}", e.getMessage());
+            failure = e;
+            throw new CommitFailedException(e);
+        }
     }
 
     @Override
-    public void checkpoint() {}
+    public CompletableFuture<Void> flushAsync(int callers) {
+        try {
+            flush();
+            return CompletableFuture.completedFuture(null);
+        } catch (IOException e) {
+            return CompletableFuture.failedFuture(e);
+        }
+    }
+
+    @Override
+    public void checkpoint() throws CommitFailedException {
+        requireSound();
+    }
 
     @Override
     public long flushIfDue(long periodNanos) {

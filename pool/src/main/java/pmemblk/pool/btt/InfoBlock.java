@@ -74,6 +74,20 @@ record InfoBlock(
 
     private static final long UUID_OFFSET = offset("uuid");
     private static final long PARENT_UUID_OFFSET = offset("parent_uuid");
+    private static final long FLAGS_OFFSET = offset("flags");
+    private static final long MAJOR_OFFSET = offset("major");
+    private static final long MINOR_OFFSET = offset("minor");
+    private static final long EXTERNAL_LBASIZE_OFFSET = offset("external_lbasize");
+    private static final long EXTERNAL_NLBA_OFFSET = offset("external_nlba");
+    private static final long INTERNAL_LBASIZE_OFFSET = offset("internal_lbasize");
+    private static final long INTERNAL_NLBA_OFFSET = offset("internal_nlba");
+    private static final long NFREE_OFFSET = offset("nfree");
+    private static final long INFOSIZE_OFFSET = offset("infosize");
+    private static final long NEXTOFF_OFFSET = offset("nextoff");
+    private static final long DATAOFF_OFFSET = offset("dataoff");
+    private static final long MAPOFF_OFFSET = offset("mapoff");
+    private static final long FLOGOFF_OFFSET = offset("flogoff");
+    private static final long INFOOFF_OFFSET = offset("infooff");
     private static final long CHECKSUM_OFFSET = offset("checksum");
 
     static long offset(String field) {
@@ -90,7 +104,7 @@ record InfoBlock(
         if (block.asSlice(0, SIGNATURE.length).mismatch(signature()) >= 0) {
             return "no signature BTT_ARENA_INFO";
         }
-        if (block.get(U16, offset("major")) == 0) {
+        if (block.get(U16, MAJOR_OFFSET) == 0) {
             return "major version 0";
         }
         long stored = block.get(U64, CHECKSUM_OFFSET);
@@ -106,17 +120,17 @@ record InfoBlock(
         return new InfoBlock(
                 Guid.read(block, UUID_OFFSET),
                 Guid.read(block, PARENT_UUID_OFFSET),
-                (block.get(U32, offset("flags")) & FLAG_ERROR) != 0,
-                block.get(U32, offset("external_lbasize")),
-                block.get(U32, offset("external_nlba")),
-                block.get(U32, offset("internal_lbasize")),
-                block.get(U32, offset("internal_nlba")),
-                block.get(U32, offset("nfree")),
-                block.get(U64, offset("nextoff")),
-                block.get(U64, offset("dataoff")),
-                block.get(U64, offset("mapoff")),
-                block.get(U64, offset("flogoff")),
-                block.get(U64, offset("infooff")));
+                (block.get(U32, FLAGS_OFFSET) & FLAG_ERROR) != 0,
+                block.get(U32, EXTERNAL_LBASIZE_OFFSET),
+                block.get(U32, EXTERNAL_NLBA_OFFSET),
+                block.get(U32, INTERNAL_LBASIZE_OFFSET),
+                block.get(U32, INTERNAL_NLBA_OFFSET),
+                block.get(U32, NFREE_OFFSET),
+                block.get(U64, NEXTOFF_OFFSET),
+                block.get(U64, DATAOFF_OFFSET),
+                block.get(U64, MAPOFF_OFFSET),
+                block.get(U64, FLOGOFF_OFFSET),
+                block.get(U64, INFOOFF_OFFSET));
     }
 
     void write(MemorySegment block) {
@@ -124,20 +138,20 @@ record InfoBlock(
         block.asSlice(0, SIGNATURE.length).copyFrom(signature());
         Guid.write(block, UUID_OFFSET, uuid);
         Guid.write(block, PARENT_UUID_OFFSET, parentUuid);
-        block.set(U32, offset("flags"), error ? FLAG_ERROR : 0);
-        block.set(U16, offset("major"), VERSION);
-        block.set(U16, offset("minor"), VERSION);
-        block.set(U32, offset("external_lbasize"), externalLbaSize);
-        block.set(U32, offset("external_nlba"), externalNlba);
-        block.set(U32, offset("internal_lbasize"), internalLbaSize);
-        block.set(U32, offset("internal_nlba"), internalNlba);
-        block.set(U32, offset("nfree"), nfree);
-        block.set(U32, offset("infosize"), (int) SIZE);
-        block.set(U64, offset("nextoff"), nextOffset);
-        block.set(U64, offset("dataoff"), dataOffset);
-        block.set(U64, offset("mapoff"), mapOffset);
-        block.set(U64, offset("flogoff"), flogOffset);
-        block.set(U64, offset("infooff"), infoOffset);
+        block.set(U32, FLAGS_OFFSET, error ? FLAG_ERROR : 0);
+        block.set(U16, MAJOR_OFFSET, VERSION);
+        block.set(U16, MINOR_OFFSET, VERSION);
+        block.set(U32, EXTERNAL_LBASIZE_OFFSET, externalLbaSize);
+        block.set(U32, EXTERNAL_NLBA_OFFSET, externalNlba);
+        block.set(U32, INTERNAL_LBASIZE_OFFSET, internalLbaSize);
+        block.set(U32, INTERNAL_NLBA_OFFSET, internalNlba);
+        block.set(U32, NFREE_OFFSET, nfree);
+        block.set(U32, INFOSIZE_OFFSET, (int) SIZE);
+        block.set(U64, NEXTOFF_OFFSET, nextOffset);
+        block.set(U64, DATAOFF_OFFSET, dataOffset);
+        block.set(U64, MAPOFF_OFFSET, mapOffset);
+        block.set(U64, FLOGOFF_OFFSET, flogOffset);
+        block.set(U64, INFOOFF_OFFSET, infoOffset);
         block.set(U64, CHECKSUM_OFFSET, checksum(block));
     }
 

@@ -32,9 +32,11 @@ interface WritePath {
     /**
      * Makes a filled free block the one that readers find; the caller holds the map entry's lock.
      *
+     * @param oldEntry the block's map entry as stored, {@linkplain MapEntry#explicit explicit}
      * @return whether the lane is done with; if not, this path gives it back in time
      */
-    boolean swap(BttArena arena, int lane, int premapLba, int postmapLba) throws IOException;
+    boolean swap(BttArena arena, int lane, int premapLba, int oldEntry, int postmapLba)
+            throws IOException;
 
     /** Gives back a lane that was taken and not used, or is done with. */
     void giveLane(int lane);

@@ -25,6 +25,10 @@ final class FileMedium implements Medium {
             ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final LockedFile file;
+
+    /** Whether there were bytes without a place on the device when the file was opened. */
+    private final boolean sparse;
+
     private final WordCache words = new WordCache(this);
 
     /** The words that {@link #store} and {@link #storeLong} write, one a thread. */
@@ -43,8 +47,9 @@ final class FileMedium implements Medium {
     /** Why the file can no longer be made durable; guarded by {@link #syncLock}. */
     private @Nullable IOException syncFailure;
 
-    FileMedium(LockedFile file) {
+    FileMedium(LockedFile file) throws IOException {
         this.file = file;
+        this.sparse = file.isSparse();
     }
 
     @Override
@@ -118,6 +123,14 @@ final class FileMedium implements Medium {
         words.store(offset, word);
     }
 
+    @Override
+    public void reserve(long offset) throws IOException {
+        if (sparse) {
+            // The page cache takes a page of a hole only if there is room for it on the device.
+            store(offset, load(offset));
+        }
+    }
+
     void writeWord(long offset, int word) throws IOException {
         MemorySegment source = wordOfThread.get().asSlice(0, Integer.BYTES);
         source.set(INT, 0, word);
@@ -139,7 +152,7 @@ final class FileMedium implements Medium {
             if (syncFailure == null && persistsDone < asked) {
                 long covered = persistsAsked.get();
                 try {
-                    file.requireWhole();
+                    requireWhole();
                     Linux.syncData(file.fd(), file.path());
                 } catch (IOException e) {
                     cutShort = e instanceof LockedFile.CutShortException;
@@ -152,6 +165,11 @@ final class FileMedium implements Medium {
                         "cannot be made durable since a sync failed: " + syncFailure, syncFailure);
             }
         }
+    }
+
+    @Override
+    public void requireWhole() throws IOException {
+        file.requireWhole();
     }
 
     @Override

@@ -108,6 +108,12 @@ public final class JoinedMedium implements Medium {
     }
 
     @Override
+    public void reserve(long offset) throws IOException {
+        Part part = partAt(offset);
+        part.medium.reserve(part.inside(offset));
+    }
+
+    @Override
     public void storeLong(long offset, long word) throws IOException {
         Part part = partAt(offset);
         part.medium.storeLong(part.inside(offset), word);
@@ -121,6 +127,13 @@ public final class JoinedMedium implements Medium {
     @Override
     public void refresh(long offset, long length) throws IOException {
         forEachPart(offset, length, Medium::refresh);
+    }
+
+    @Override
+    public void requireWhole() throws IOException {
+        for (Part part : parts) {
+            part.medium.requireWhole();
+        }
     }
 
     @Override

@@ -81,6 +81,11 @@ abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMed
     }
 
     @Override
+    public final void requireWhole() throws IOException {
+        file.requireWhole();
+    }
+
+    @Override
     public final void close() throws IOException {
         mapping.close();
         file.close();

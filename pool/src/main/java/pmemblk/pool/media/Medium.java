@@ -90,11 +90,23 @@ public interface Medium extends AutoCloseable {
     /** Stores the 4-byte word at a multiple of 4 whole, with release semantics. */
     void store(long offset, int word) throws IOException;
 
+    /**
+     * Sees to it that the device has a place for the word at a multiple of 4, so that no later
+     * {@link #store} of it can fail for want of one. The word stays as it is, and nobody changes it
+     * meanwhile.
+     */
+    default void reserve(long offset) throws IOException {}
+
     /** Stores the 8-byte word at a multiple of 8 whole, with release semantics. */
     void storeLong(long offset, long word) throws IOException;
 
     /** Returns once everything written to the range before survives a power cut. */
     void persist(long offset, long length) throws IOException;
+
+    /**
+     * Fails if what is written is lost all the same, since the file has lost its name, or bytes.
+     */
+    void requireWhole() throws IOException;
 
     /** Begins with what {@link #persist} will soon be asked for, where that takes long. */
     default void startPersist() {}

@@ -6,7 +6,7 @@ import java.nio.file.FileSystemException;
 public final class NoSpaceException extends FileSystemException {
     private static final long serialVersionUID = 1;
 
-    NoSpaceException(String file, String reason) {
+    public NoSpaceException(String file, String reason) {
         super(file, null, reason);
     }
 }

@@ -86,6 +86,9 @@ public final class PrivateMedium implements Medium {
     public void persist(long offset, long length) {}
 
     @Override
+    public void requireWhole() {}
+
+    @Override
     public void close() throws IOException {
         shared.close();
     }

@@ -71,6 +71,13 @@ class CrashMedium implements Medium {
         return dirty.keySet().stream().anyMatch(number -> isInside(number, from, to));
     }
 
+    /** The same, with all that is dirty, for a process to go on with that does not matter here. */
+    CrashMedium copy() {
+        CrashMedium medium = afterKill();
+        dirty.forEach((number, versions) -> medium.dirty.put(number, new ArrayList<>(versions)));
+        return medium;
+    }
+
     /** What a process sees that starts after another one was killed; nothing of it is dirty. */
     CrashMedium afterKill() {
         CrashMedium medium = new CrashMedium(kind, size, new HashMap<>(seen));
@@ -178,10 +185,14 @@ class CrashMedium implements Medium {
             byte[] version = old.clone();
             MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, version, inUnit, count);
             byte[] lostVersion = lost.remove(number);
-            byte[] durable = lostVersion == null ? old : lostVersion;
-            dirty.computeIfAbsent(number, key -> new ArrayList<>(List.of(durable))).add(version);
-            seen.put(number, version);
-            listener.stored(number);
+            // A store of what is there already leaves nothing new for a crash to leave behind.
+            if (lostVersion != null || !Arrays.equals(old, version)) {
+                byte[] durable = lostVersion == null ? old : lostVersion;
+                dirty.computeIfAbsent(number, key -> new ArrayList<>(List.of(durable)))
+                        .add(version);
+                seen.put(number, version);
+                listener.stored(number);
+            }
             done += count;
         }
     }
@@ -230,6 +241,9 @@ class CrashMedium implements Medium {
     private boolean isInside(int number, long from, long to) {
         return number >= from / unit && number < Math.ceilDiv(to, (long) unit);
     }
+
+    @Override
+    public void requireWhole() {}
 
     @Override
     public void close() {}

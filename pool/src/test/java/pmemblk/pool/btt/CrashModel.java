@@ -11,6 +11,8 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.UUID;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
@@ -71,8 +73,20 @@ class CrashModel {
 
     /** What was tried, in all models that share it. */
     static final class Counts {
-        long powerCuts;
-        long kills;
+        final LongAdder powerCuts = new LongAdder();
+        final LongAdder kills = new LongAdder();
+
+        /** Crashes while a process recovers from an earlier one. */
+        final LongAdder doubleCrashes = new LongAdder();
+
+        /** Moments of which not every image was tried, as there were too many. */
+        final LongAdder samples = new LongAdder();
+
+        @Override
+        public String toString() {
+            return "%d power cuts, %d kills, %d double crashes"
+                    .formatted(powerCuts.sum(), kills.sum(), doubleCrashes.sum());
+        }
     }
 
     /** A crash left something that no client may find. */
@@ -269,7 +283,12 @@ class CrashModel {
 
     /** A kill that happened, rather than one that might have. */
     void countKill() {
-        counts.kills++;
+        counts.kills.increment();
+    }
+
+    /** A process that recovered from a crash was killed. */
+    void countDoubleCrash() {
+        counts.doubleCrashes.increment();
     }
 
     /** The process was killed, maybe in the middle of a change, and another one opens the pool. */
@@ -415,26 +434,91 @@ class CrashModel {
         }
     }
 
-    /** Every image that a power cut could leave now, or {@code limit} of them, recovers. */
-    void verifyPowerCuts(int newestSector, int limit, SplittableRandom random) {
-        long count = medium.imageCount(newestSector);
+    /**
+     * Every image that a power cut could leave now, or {@code limit} of them, recovers, and does so
+     * wherever the recovery is interrupted by another power cut.
+     */
+    void verifyPowerCuts(int newestUnit, int limit, SplittableRandom random) {
+        forEachImage(
+                medium,
+                newestUnit,
+                limit,
+                random,
+                image -> {
+                    counts.powerCuts.increment();
+                    image.listen(unit -> verifyPowerCutsAgain(image, unit, limit, random));
+                    requireRecovers(image);
+                });
+    }
+
+    /** One of the images that a power cut could leave now recovers. */
+    void verifyPowerCut(int newestUnit, SplittableRandom random) {
+        counts.powerCuts.increment();
+        requireRecovers(medium.image(newestUnit, random.nextLong(medium.imageCount(newestUnit))));
+    }
+
+    /** What {@link #verifyPowerCuts} says of a medium that another process recovers. */
+    private void verifyPowerCutsAgain(
+            CrashMedium recovering, int newestUnit, int limit, SplittableRandom random) {
+        forEachImage(
+                recovering,
+                newestUnit,
+                limit,
+                random,
+                image -> {
+                    counts.doubleCrashes.increment();
+                    requireRecovers(image);
+                });
+    }
+
+    private void forEachImage(
+            CrashMedium crashed,
+            int newestUnit,
+            int limit,
+            SplittableRandom random,
+            Consumer<CrashMedium> action) {
+        long count = crashed.imageCount(newestUnit);
+        if (count > limit) {
+            counts.samples.increment();
+        }
         for (long i = 0; i < Math.min(count, limit); i++) {
             long number = count <= limit ? i : random.nextLong(count);
-            counts.powerCuts++;
-            CrashMedium image = medium.image(newestSector, number);
-            BlockTranslationTable recovered = reopened(image, null);
-            for (int block = 0; block < blockCount; block++) {
-                requirePossible(block, valueOf(recovered, block));
-            }
-            requireOwners(image);
+            action.accept(crashed.image(newestUnit, number));
         }
     }
 
-    /** A kill now loses nothing that was replied. */
-    void verifyKill() {
-        counts.kills++;
-        CrashMedium pages = medium.afterKill();
-        BlockTranslationTable restarted = reopened(pages, tableMedium.afterKill());
+    private void requireRecovers(CrashMedium image) {
+        BlockTranslationTable recovered = reopened(image, null);
+        for (int block = 0; block < blockCount; block++) {
+            requirePossible(block, valueOf(recovered, block));
+        }
+        requireOwners(image);
+    }
+
+    /**
+     * A kill now loses nothing that was replied, wherever the next process is interrupted by
+     * another kill or by a power cut while it takes over.
+     */
+    void verifyKill(int limit, SplittableRandom random) {
+        counts.kills.increment();
+        CrashMedium pages = medium.copy();
+        CrashMedium slots = tableMedium.copy();
+        pages.listen(
+                unit -> {
+                    verifyKillAgain(pages, slots);
+                    verifyPowerCutsAgain(pages, unit, limit, random);
+                });
+        slots.listen(unit -> verifyKillAgain(pages, slots));
+        requireTakesOver(pages, slots);
+    }
+
+    private void verifyKillAgain(CrashMedium pages, CrashMedium slots) {
+        counts.doubleCrashes.increment();
+        requireTakesOver(pages.afterKill(), slots.afterKill());
+    }
+
+    private void requireTakesOver(CrashMedium pages, CrashMedium slots) {
+        BlockTranslationTable restarted = reopened(pages, slots);
         for (int block = 0; block < blockCount; block++) {
             long value = valueOf(restarted, block);
             boolean changed = block == changing && value == changingTo;

@@ -9,7 +9,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.BooleanSupplier;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -17,6 +22,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.pool.media.Medium;
+import pmemblk.pool.media.NoSpaceException;
 
 /**
  * Fails the N-th access to an ordinary file, for N = 1, 2, … until a run has no N-th access: what
@@ -30,14 +36,22 @@ class IoFailureTest {
     enum Access {
         READ,
         WRITE,
-        SYNC
+        SYNC,
+        /** A write to where the file has a hole. */
+        ALLOCATE
+    }
+
+    /** The process ends here. */
+    private static final class Killed extends RuntimeException {
+        private static final long serialVersionUID = 1;
     }
 
     /** A medium of which one access fails. */
     private static final class FailingMedium extends CrashMedium {
         private final SplittableRandom random;
         private final Access failing;
-        private boolean paused;
+        private final Set<Long> allocatedUnits = new HashSet<>();
+        private BooleanSupplier counting = () -> true;
         private int left = Integer.MAX_VALUE;
 
         FailingMedium(Kind kind, long size, Access failing, SplittableRandom random) {
@@ -54,13 +68,13 @@ class IoFailureTest {
             return left <= 0;
         }
 
-        /** Whether accesses are neither counted nor failed. */
-        void pause(boolean now) {
-            paused = now;
+        /** Other accesses are neither counted nor failed. */
+        void countWhile(BooleanSupplier condition) {
+            counting = condition;
         }
 
         private boolean fails(Access access) {
-            return access == failing && !paused && --left == 0;
+            return access == failing && counting.getAsBoolean() && --left == 0;
         }
 
         private void failIf(boolean now) throws IOException {
@@ -84,7 +98,27 @@ class IoFailureTest {
         @Override
         public void write(long offset, MemorySegment source) throws IOException {
             failIf(fails(Access.WRITE));
+            allocate(offset, source.byteSize());
             super.write(offset, source);
+        }
+
+        private void allocate(long offset, long length) throws IOException {
+            int unit = CrashMedium.unitOf(Kind.FILE);
+            List<Long> units =
+                    LongStream.rangeClosed(offset / unit, (offset + length - 1) / unit)
+                            .boxed()
+                            .toList();
+            if (!allocatedUnits.containsAll(units) && fails(Access.ALLOCATE)) {
+                throw new NoSpaceException("disk.pool", "the device is full");
+            }
+            allocatedUnits.addAll(units);
+        }
+
+        @Override
+        public void reserve(long offset) throws IOException {
+            if (failing == Access.ALLOCATE) {
+                store(offset, load(offset));
+            }
         }
 
         @Override
@@ -107,7 +141,7 @@ class IoFailureTest {
             }
         }
         LOG.info("{}: {} runs with a failure", failing, runs);
-        assertTrue(runs > 10 * SEEDS, "too few runs: " + runs);
+        assertTrue(runs > 5 * SEEDS, "too few runs: " + runs);
     }
 
     /** Returns whether there was an N-th access to fail. */
@@ -119,6 +153,7 @@ class IoFailureTest {
         medium.failAtAccess(n);
         try {
             boolean stopped = false;
+            int failures = 0;
             for (int step = 0; step < STEPS; step++) {
                 IOException failure = attempt(model, random);
                 assertFalse(stopped && failure == null, "acknowledged after a failed commit");
@@ -127,14 +162,16 @@ class IoFailureTest {
                 } else if (failing == Access.SYNC && medium.hasFailed()) {
                     assertInstanceOf(CommitFailedException.class, failure);
                 }
-                medium.pause(true);
+                failures += failure == null ? 0 : 1;
+                assertTrue(failures <= 1 || !concernsOneRequest(failing), "a second failure");
+                medium.countWhile(() -> false);
                 model.verifyReadable();
-                medium.pause(false);
+                medium.countWhile(() -> true);
             }
             if (!medium.hasFailed()) {
                 return false;
             }
-            medium.pause(true);
+            medium.countWhile(() -> false);
             boolean syncFailed = failing == Access.SYNC;
             model.verifyPowerCuts(-1, 20, damage);
             model.reopenAfterFailure(medium.afterKill(), syncFailed);
@@ -142,6 +179,11 @@ class IoFailureTest {
         } catch (CrashModel.Violation | UncheckedIOException e) {
             throw new AssertionError("seed %d, access %d".formatted(seed, n), e);
         }
+    }
+
+    /** Whether what fails is the affair of one request, and all others go on. */
+    private static boolean concernsOneRequest(Access failing) {
+        return failing == Access.READ || failing == Access.ALLOCATE;
     }
 
     private static CrashModel model(Access failing, SplittableRandom random) throws IOException {
@@ -175,6 +217,74 @@ class IoFailureTest {
             return null;
         } catch (UncheckedIOException e) {
             return e.getCause();
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "ALLOCATE")
+    void noFailureAtOpeningIsPassedOverOrLosesAnything(Access failing) throws IOException {
+        long runs = 0;
+        for (int seed = 0; seed < SEEDS; seed++) {
+            for (int n = 1; failAtOpening(failing, n, seed); n++) {
+                runs++;
+            }
+        }
+        LOG.info("{} at opening: {} runs with a failure", failing, runs);
+        assertTrue(runs > SEEDS, "too few runs: " + runs);
+    }
+
+    /**
+     * Returns whether there was an N-th access to fail when a killed process is taken over from.
+     */
+    private static boolean failAtOpening(Access failing, int n, int seed) throws IOException {
+        SplittableRandom random = new SplittableRandom(seed);
+        SplittableRandom damage = new SplittableRandom(31L * seed + n);
+        CrashModel model = model(failing, damage);
+        FailingMedium medium = (FailingMedium) model.medium;
+        killInMidWork(model, random);
+        medium.countWhile(model::isOpening);
+        medium.failAtAccess(n);
+        boolean opened = false;
+        try {
+            model.restart();
+            opened = true;
+        } catch (UncheckedIOException e) {
+            assertTrue(medium.hasFailed(), "it does not open, and nothing has failed");
+        }
+        try {
+            assertTrue(opened != medium.hasFailed(), "a failure was passed over");
+            if (opened) {
+                return false;
+            }
+            medium.countWhile(() -> false);
+            model.verifyPowerCuts(-1, 20, damage);
+            if (failing == Access.SYNC) {
+                model.reopenAfterFailure(medium.afterKill(), true);
+            } else {
+                model.restart();
+                model.verifyKill(20, damage);
+            }
+            return true;
+        } catch (CrashModel.Violation | UncheckedIOException e) {
+            throw new AssertionError("seed %d, access %d".formatted(seed, n), e);
+        }
+    }
+
+    /** Does this and that until the process is killed at one of its stores. */
+    private static void killInMidWork(CrashModel model, SplittableRandom random) {
+        int[] left = {20 + random.nextInt(100)};
+        model.medium.listen(
+                unit -> {
+                    if (--left[0] == 0) {
+                        throw new Killed();
+                    }
+                });
+        try {
+            while (true) {
+                attempt(model, random);
+            }
+        } catch (Killed e) {
+            model.medium.listen(unit -> {});
         }
     }
 
