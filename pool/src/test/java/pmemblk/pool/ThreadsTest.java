@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -30,11 +29,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ThreadsTest {
     private static final int BLOCK_SIZE = 4096;
     private static final int LARGE_BLOCK_SIZE = 256 << 10;
+    private static final int LANES = 256;
     private static final int BLOCKS = 4;
     private static final int THREADS = 6;
     private static final int ROUNDS = 2000;
 
     @TempDir private Path folder;
+
+    @TempDir(factory = InMemory.class)
+    private Path memory;
 
     private BlockPool open(boolean inMemory, Durability durability) throws IOException {
         return open(inMemory, durability, BLOCK_SIZE);
@@ -42,11 +45,9 @@ class ThreadsTest {
 
     private BlockPool open(boolean inMemory, Durability durability, int blockSize)
             throws IOException {
-        Path where = inMemory ? Files.createTempDirectory(Path.of("/dev/shm"), "threads") : folder;
-        where.toFile().deleteOnExit();
-        Path path = where.resolve("disk.pool");
-        path.toFile().deleteOnExit();
-        BlockPool.create(path, blockSize, 140 << 20, 0600).close();
+        Path path = (inMemory ? memory : folder).resolve("disk.pool");
+        long smallest = (long) blockSize * (2 * LANES);
+        BlockPool.create(path, blockSize, smallest + (17 << 20), 0600).close();
         return BlockPool.open(path, PoolOptions.DEFAULT.withDurability(durability));
     }
 

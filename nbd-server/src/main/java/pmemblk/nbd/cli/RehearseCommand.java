@@ -15,7 +15,6 @@ import java.net.URI;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -33,7 +32,7 @@ import picocli.CommandLine.Parameters;
         name = "rehearse",
         hidden = true,
         description = "Serves pools for a moment, for make-aot-cache.",
-        footer = "  pmemblk-nbd rehearse DIR")
+        footer = "  pmemblk-nbd rehearse DIR MEMORY-DIR")
 final class RehearseCommand implements Callable<Integer> {
     private static final long OPTION_MAGIC = 0x49484156454f5054L;
     private static final int GREETING_SIZE = 18;
@@ -51,27 +50,24 @@ final class RehearseCommand implements Callable<Integer> {
     /** Of each kind, on each connection: enough for what does not come up with the first. */
     private static final int REQUESTS = 20;
 
-    @Parameters(paramLabel = "DIR", description = "An empty folder.")
+    @Parameters(index = "0", paramLabel = "DIR", description = "An empty folder on a disk.")
     private Path directory = Path.of("");
+
+    /** Removed by the caller, as the other one: the pools are served until the process ends. */
+    @Parameters(index = "1", paramLabel = "MEMORY-DIR", description = "An empty one on tmpfs.")
+    private Path inMemory = Path.of("");
 
     @Override
     public Integer call() throws IOException {
         // The path of a socket may not be long, as that of a build may.
-        Path inMemory = Files.createTempDirectory(Path.of("/dev/shm"), "pmemblk-nbd");
         Path socket = inMemory.resolve("socket");
         List<Path> pools = List.of(directory.resolve("file.pool"), inMemory.resolve("memory.pool"));
-        try {
-            for (Path pool : pools) {
-                Main.run("create", "--size", "17M", pool.toString());
-                Main.run("info", pool.toString());
-                Main.run("check", pool.toString());
-            }
-            serve(socket, pools);
-        } finally {
-            for (Path left : List.of(pools.get(1), socket, inMemory)) {
-                Files.deleteIfExists(left);
-            }
+        for (Path pool : pools) {
+            Main.run("create", "--size", "17M", pool.toString());
+            Main.run("info", pool.toString());
+            Main.run("check", pool.toString());
         }
+        serve(socket, pools);
         return CommandLine.ExitCode.OK;
     }
 
