@@ -41,7 +41,7 @@ final class EndCheck {
             CompletableFuture<Boolean> answer) {
         // Where replies are unread, closing would have reset the connection; and where none is due,
         // there is nothing to find out by.
-        boolean knows = !Peer.mayHaveHungUp(channel) || replies.isFull() || !repliesDue;
+        boolean knows = replies.isFull() || !repliesDue || !connection.mayHaveHungUp();
         if (connection.isDying(answer)) {
             return;
         }

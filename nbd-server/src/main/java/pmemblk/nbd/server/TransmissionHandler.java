@@ -357,6 +357,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         return answer;
     }
 
+    /** Whether the client may be gone without anybody knowing. */
+    boolean mayHaveHungUp() {
+        return Peer.mayHaveHungUp(channel, received.total());
+    }
+
     /**
      * Whether no more requests will be taken, or only what is received already.
      *

@@ -198,6 +198,40 @@ class FencingTest {
         }
     }
 
+    /** Its end would be known: what is left in its socket has room there. */
+    @Test
+    void asManyRequestsOfALivingConnectionAsMayBeHoldNobodyUp() throws Exception {
+        try (RawClient busy = RawClient.transmitting(server)) {
+            for (int i = 0; i < 2 * IN_FLIGHT; i++) {
+                busy.request(RawClient.WRITE_ZEROES, 0, i, i, 4096);
+            }
+            busy.out.flush();
+            assertTrue(gated.arrived.tryAcquire(20, TimeUnit.SECONDS));
+            try (RawClient other = RawClient.transmitting(server)) {
+                assertEquals(List.of(), gated.done());
+                gated.open(1000);
+                assertEquals(0, other.call(RawClient.READ, 0, 0, 1, new byte[1]));
+            }
+            for (int cookie = 0; cookie < 2 * IN_FLIGHT; cookie++) {
+                assertEquals(0, busy.reply(cookie, new byte[0]));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reset", "close", "end of output"})
+    void endOfAConnectionWithAsManyRequestsAsMayBeIsNoticed(String how) throws Exception {
+        RawClient dead = writing(IN_FLIGHT + 2);
+        end(dead, how);
+        try (RawClient client = asking(OPT_GO)) {
+            gated.open(1);
+
+            awaitAck(client);
+            assertEquals(List.of("write 0 4096"), writes());
+        }
+        dead.close();
+    }
+
     @Test
     void goWaitsForAllThatWasAskedForBeforeDisc() throws Exception {
         RawClient done = writing(3);

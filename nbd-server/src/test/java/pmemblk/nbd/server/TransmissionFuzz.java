@@ -61,7 +61,8 @@ public final class TransmissionFuzz {
         if (contexts && (structured || extended)) {
             ByteBuf query = Unpooled.buffer();
             string(query, "disk");
-            List<String> names = List.of("base:allocation", "pmemblk:");
+            List<String> names =
+                    List.of("base:allocation", "x-pmemblk:state", "x-pmemblk:atomic-unit");
             query.writeInt(names.size());
             names.forEach(name -> string(query, name));
             option(bytes, SET_META_CONTEXT, query);
