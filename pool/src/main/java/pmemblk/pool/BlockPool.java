@@ -449,6 +449,19 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /**
+     * Has the device begin to write what a {@link #flush} that soon comes would wait for. The pool
+     * is not closed meanwhile.
+     */
+    public void prepareFlush() {
+        operations.begin();
+        try {
+            table.prepareFlush();
+        } finally {
+            operations.end();
+        }
+    }
+
+    /**
      * Does what {@link #flush} does for many callers with few threads: waits only if nobody else is
      * flushing, who then tells this caller. The pool is not closed before.
      *

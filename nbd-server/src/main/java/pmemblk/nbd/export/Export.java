@@ -69,6 +69,9 @@ public interface Export extends AutoCloseable {
     /** Returns once all changes that returned before, whoever made them, are durable. */
     void flush() throws IOException;
 
+    /** Begins with what a {@link #flush} that soon comes would have to do first. */
+    default void prepareFlush() {}
+
     /**
      * Does what {@link #flush} does, but need not have done it on return.
      *

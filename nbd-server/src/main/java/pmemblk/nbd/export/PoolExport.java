@@ -109,6 +109,11 @@ public final class PoolExport implements Export {
     }
 
     @Override
+    public void prepareFlush() {
+        pool.prepareFlush();
+    }
+
+    @Override
     public CompletableFuture<Void> flushAsync(int callers) {
         return pool.flushAsync(callers);
     }

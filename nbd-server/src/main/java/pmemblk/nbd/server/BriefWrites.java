@@ -21,6 +21,9 @@ final class BriefWrites {
     /** Writes in a turn, at most: the flush is not to wait for ever, nor are other requests. */
     private static final int PER_TURN = 64;
 
+    /** So many writes that ask for a flush are worth a head start for the device. */
+    private static final int HEAD_START = 4;
+
     private final RequestRunner runner;
     private final Executor ioThreads;
     private final Queue<IoTask> waiting = new ConcurrentLinkedQueue<>();
@@ -55,6 +58,9 @@ final class BriefWrites {
             }
             if (write.carryOut()) {
                 unflushed.add(write);
+                if (unflushed.size() % HEAD_START == 0) {
+                    runner.prepareFlush();
+                }
             }
         }
         // The next turn is another thread's: this one may stay to flush for all.

@@ -140,6 +140,11 @@ final class RequestRunner {
         }
     }
 
+    /** Begins to make durable what has been done. */
+    void prepareFlush() {
+        session.export().prepareFlush();
+    }
+
     /** Makes durable what has been done; completes as {@link Export#flushAsync} does. */
     CompletableFuture<Void> flush(int requests) {
         return session.export().flushAsync(requests);

@@ -307,6 +307,11 @@ public final class BlockTranslationTable {
         path.flush();
     }
 
+    /** Begins with what a {@link #flush} that soon comes would have to do first. */
+    public void prepareFlush() {
+        path.prepareFlush();
+    }
+
     /**
      * Does what {@link #flush} does, but waits only if nobody else is about to do it, who then
      * tells this caller. What depends on the outcome is to be brief.

@@ -61,7 +61,8 @@ class GroupCommit implements WritePath {
     /** The writes that are logged, the oldest first, and some that have been published since. */
     private final Queue<HeldWrite> logged = new ConcurrentLinkedQueue<>();
 
-    private final int laneCount;
+    /** So many logged writes are left unpublished, at most; the other lanes are for new writes. */
+    private final int maxLogged;
 
     private final SharedCommit sharedCommit = new SharedCommit(this::step, newDeputy());
 
@@ -80,7 +81,7 @@ class GroupCommit implements WritePath {
         this.medium = medium;
         this.lanes = lanes;
         this.table = table;
-        this.laneCount = laneCount;
+        this.maxLogged = laneCount * 7 / 8;
         this.writes = new AtomicReferenceArray<>(laneCount);
         this.lastSeq = new AtomicLong();
     }
@@ -209,11 +210,18 @@ class GroupCommit implements WritePath {
     }
 
     @Override
-    public CompletableFuture<Void> flushAsync(int callers) {
+    public void prepareFlush() {
         // The device has more to do at a time, and the step that waits for the data has less.
-        if (sharedCommit.isUnderWay() && persistStarting.compareAndSet(false, true)) {
+        if (persistStarting.compareAndSet(false, true)) {
             medium.startPersist();
             persistStarting.set(false);
+        }
+    }
+
+    @Override
+    public CompletableFuture<Void> flushAsync(int callers) {
+        if (sharedCommit.isUnderWay()) {
+            prepareFlush();
         }
         return sharedCommit.begin(callers);
     }
@@ -332,7 +340,7 @@ class GroupCommit implements WritePath {
             }
             logged.add(write);
         }
-        if (logged.size() > laneCount / 2) {
+        if (logged.size() > maxLogged) {
             publishLogged();
         }
     }

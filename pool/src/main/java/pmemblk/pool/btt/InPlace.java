@@ -88,6 +88,9 @@ final class InPlace implements WritePath {
     }
 
     @Override
+    public void prepareFlush() {}
+
+    @Override
     public CompletableFuture<Void> flushAsync(int callers) {
         try {
             flush();

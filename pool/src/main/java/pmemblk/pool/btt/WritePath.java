@@ -56,6 +56,9 @@ interface WritePath {
     /** Returns once all that returned before is durable. */
     void flush() throws IOException;
 
+    /** Begins with what a flush that soon comes would have to do first. */
+    void prepareFlush();
+
     /**
      * Does what {@link #flush} does, but waits only if it has to do it itself; whoever does it
      * tells this caller.
