@@ -59,16 +59,8 @@ final class ReadReply {
             Request request,
             boolean now)
             throws IOException {
-        Extents extents = new Extents(Integer.MAX_VALUE);
-        boolean whole = request.has(Command.FLAG_DF);
-        ExtentVisitor upToError =
-                (state, length) -> {
-                    boolean asData = whole && state == ExtentState.ZERO;
-                    // What lies behind an error is for another request.
-                    return extents.extent(asData ? ExtentState.DATA : state, length)
-                            && state != ExtentState.ERROR;
-                };
-        if (!session.extents(request.offset(), request.length(), upToError, now)) {
+        Extents extents = extents(session, request, now);
+        if (extents == null) {
             return null;
         }
         ReadReply reply = new ReadReply(session, request, extents, failures, now);
@@ -82,6 +74,27 @@ final class ReadReply {
                 out.release();
             }
         }
+    }
+
+    /** Whether the reply to a READ is one chunk of data, and nobody has to wait to know. */
+    static boolean isAllData(Session session, Request request) throws IOException {
+        Extents extents = extents(session, request, true);
+        return extents != null && extents.count() == 1 && extents.state(0) == ExtentState.DATA;
+    }
+
+    /** What to tell of, or null if finding out would take long and {@code now} forbids that. */
+    private static @Nullable Extents extents(Session session, Request request, boolean now)
+            throws IOException {
+        Extents extents = new Extents(Integer.MAX_VALUE);
+        boolean whole = request.has(Command.FLAG_DF);
+        ExtentVisitor upToError =
+                (state, length) -> {
+                    boolean asData = whole && state == ExtentState.ZERO;
+                    // What lies behind an error is for another request.
+                    return extents.extent(asData ? ExtentState.DATA : state, length)
+                            && state != ExtentState.ERROR;
+                };
+        return session.extents(request.offset(), request.length(), upToError, now) ? extents : null;
     }
 
     private int size() {

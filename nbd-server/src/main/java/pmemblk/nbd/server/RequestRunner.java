@@ -64,29 +64,37 @@ final class RequestRunner {
 
     /** Whether the reply to a request may be appended to others by {@link #readNow}. */
     boolean isBriefRead(Request request) {
-        return request.command() == Command.READ
-                && session.form() == ReplyForm.SIMPLE
-                && replySize(request) <= Replies.LONGEST_IN_BURST;
+        return request.command() == Command.READ && replySize(request) <= Replies.LONGEST_IN_BURST;
     }
 
-    /** The bytes of the reply to a READ that is answered simply. */
+    /** The bytes of the reply to a READ, if all of it is data. */
     long replySize(Request request) {
-        return ReplyForm.SIMPLE.headerSize() + request.length();
+        ReplyForm form = session.form();
+        int prefix = form == ReplyForm.SIMPLE ? 0 : Chunk.Data.PREFIX_SIZE;
+        return form.headerSize() + prefix + request.length();
     }
 
     /**
-     * Appends the reply to a brief READ, if that takes no waiting and does not fail; else returns
-     * false, and leaves all as it was.
+     * Appends the reply to a brief READ, if all of it is data, and if that takes no waiting and
+     * does not fail; else returns false, and leaves all as it was.
      *
      * @param out with room for the reply
      */
     boolean readNow(Request request, ByteBuf out) {
         int start = out.writerIndex();
         int length = (int) request.length();
-        ReplyEncoder.simple(out, request.cookie(), null);
-        int data = out.writerIndex();
+        int data = start;
         boolean done = false;
         try {
+            if (session.form() == ReplyForm.SIMPLE) {
+                ReplyEncoder.simple(out, request.cookie(), null);
+            } else if (ReadReply.isAllData(session, request)) {
+                Chunk chunk = new Chunk.Data(request.offset(), length);
+                ReplyEncoder.chunk(out, session.form(), request, true, chunk);
+            } else {
+                return false;
+            }
+            data = out.writerIndex();
             done = session.read(request.offset(), out.internalNioBuffer(data, length), true);
         } catch (IOException e) {
             // Whoever runs it next meets that again, and tells.

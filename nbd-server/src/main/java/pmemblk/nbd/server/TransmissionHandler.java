@@ -277,12 +277,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private void dispatch(Request request, @Nullable ByteBuf payload) {
         long bytes = runner.bytesHeld(request);
         taken++;
-        boolean briefRead = runner.isBriefRead(request);
-        if (briefRead && appendReply(request)) {
+        if (runner.isBriefRead(request) && appendReply(request)) {
             replies.appended(bytes);
             return;
         }
-        ByteBuf reply = briefRead ? null : runner.runNow(request, payload);
+        ByteBuf reply = runner.runNow(request, payload);
         if (reply != null) {
             replies.add(reply, bytes);
             return;
