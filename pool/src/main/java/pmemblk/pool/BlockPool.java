@@ -282,9 +282,7 @@ public final class BlockPool implements AutoCloseable {
         try {
             for (long done = 0; done < bytes.byteSize(); ) {
                 int from = (int) ((offset + done) % blockSize);
-                long count = Math.min(bytes.byteSize() - done, blockSize - from);
-                table.read((offset + done) / blockSize, from, bytes.asSlice(done, count));
-                done += count;
+                done += table.read((offset + done) / blockSize, from, bytes.asSlice(done));
             }
         } catch (IOException | InternalError e) {
             throw named(e);
@@ -320,12 +318,12 @@ public final class BlockPool implements AutoCloseable {
         try {
             for (long done = 0; done < bytes.byteSize(); ) {
                 int from = (int) ((offset + done) % blockSize);
-                long count = Math.min(bytes.byteSize() - done, blockSize - from);
                 long block = (offset + done) / blockSize;
-                if (block == touched) {
-                    touched += touchFrom(block, offset + bytes.byteSize());
+                if (block >= touched) {
+                    touched = block + touchFrom(block, offset + bytes.byteSize());
                 }
-                if (!table.readNow(block, from, bytes.asSlice(done, count))) {
+                long count = table.readNow(block, from, bytes.asSlice(done));
+                if (count == 0) {
                     return false;
                 }
                 done += count;

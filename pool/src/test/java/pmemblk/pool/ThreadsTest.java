@@ -112,11 +112,55 @@ class ThreadsTest {
 
     private static void readUnmixed(BlockPool pool, CountDownLatch writing) throws IOException {
         ByteBuffer block = ByteBuffer.allocateDirect(LARGE_BLOCK_SIZE);
-        int overlap = LARGE_BLOCK_SIZE - 1;
         while (writing.getCount() > 0) {
             pool.read(0, block.clear());
-            int mixed = block.slice(0, overlap).mismatch(block.slice(1, overlap));
-            assertEquals(-1, mixed, "where a read goes on with another write");
+            requireUnmixed(block.clear());
+        }
+    }
+
+    private static void requireUnmixed(ByteBuffer block) {
+        int overlap = LARGE_BLOCK_SIZE - 1;
+        int mixed = block.slice(0, overlap).mismatch(block.slice(1, overlap));
+        assertEquals(-1, mixed, "where a read goes on with another write");
+    }
+
+    /**
+     * Blocks that lie in a row are read at once. A writer that goes backwards moves each to where
+     * the one behind it was, so that there are always such, and often the last of them is free.
+     */
+    @ParameterizedTest
+    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
+    void aReadOfSeveralBlocksMixesWritesOfNone(boolean inMemory, Durability durability)
+            throws Exception {
+        try (BlockPool pool = open(inMemory, durability, LARGE_BLOCK_SIZE)) {
+            CountDownLatch writing = new CountDownLatch(1);
+            List<Callable<Void>> tasks = new ArrayList<>();
+            tasks.add(
+                    () -> {
+                        ByteBuffer block = ByteBuffer.allocateDirect(LARGE_BLOCK_SIZE);
+                        for (int i = 0; i < 10 * ROUNDS; i++) {
+                            MemorySegment.ofBuffer(block.clear()).fill((byte) i);
+                            pool.write(BLOCKS - 1 - i % BLOCKS, block);
+                        }
+                        writing.countDown();
+                        return null;
+                    });
+            for (int i = 1; i < THREADS; i++) {
+                tasks.add(
+                        () -> {
+                            ByteBuffer blocks =
+                                    ByteBuffer.allocateDirect(BLOCKS * LARGE_BLOCK_SIZE);
+                            while (writing.getCount() > 0) {
+                                pool.readBytes(0, blocks.clear());
+                                for (int block = 0; block < BLOCKS; block++) {
+                                    int start = block * LARGE_BLOCK_SIZE;
+                                    requireUnmixed(blocks.slice(start, LARGE_BLOCK_SIZE));
+                                }
+                            }
+                            return null;
+                        });
+            }
+            runAll(tasks);
         }
     }
 

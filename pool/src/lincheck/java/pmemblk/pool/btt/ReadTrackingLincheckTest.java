@@ -24,7 +24,7 @@ public class ReadTrackingLincheckTest {
     public int read() {
         while (true) {
             int block = mapped.get();
-            int slot = readers.enter(block);
+            int slot = readers.enter(block, 1);
             try {
                 if (mapped.get() == block) {
                     int first = firstHalves.get(block);

@@ -192,29 +192,33 @@ public final class BlockTranslationTable {
     }
 
     /**
-     * Fills {@code target} with the bytes of one block from {@code offset} on.
+     * Fills {@code target} with the bytes from {@code offset} of a block on, at least as far as the
+     * block goes, and further if others follow it on the medium.
      *
+     * @return how many bytes that are
      * @throws ErrorBlockException if the block is in the error state
      */
-    public void read(long lba, int offset, MemorySegment target) throws IOException {
+    public long read(long lba, int offset, MemorySegment target) throws IOException {
         if (arenas.length == 0) {
             target.fill((byte) 0);
-            return;
+            return target.byteSize();
         }
         int arena = arenaOf(lba);
-        if (!arenas[arena].read(premapLba(arena, lba), offset, target)) {
+        long count = arenas[arena].read(premapLba(arena, lba), offset, target);
+        if (count == 0) {
             throw new ErrorBlockException(lba);
         }
+        return count;
     }
 
     /**
      * Reads as {@link #read} does if that takes no waiting, and if the block is not in the error
-     * state; else returns false, and {@code target} may hold some of the bytes.
+     * state; else returns 0, and {@code target} may hold some of the bytes.
      */
-    public boolean readNow(long lba, int offset, MemorySegment target) throws IOException {
+    public long readNow(long lba, int offset, MemorySegment target) throws IOException {
         if (arenas.length == 0) {
             target.fill((byte) 0);
-            return true;
+            return target.byteSize();
         }
         int arena = arenaOf(lba);
         return arenas[arena].readNow(premapLba(arena, lba), offset, target);

@@ -17,6 +17,9 @@ import pmemblk.pool.media.Medium;
 final class BttArena {
     private static final int EDIT_LOCK_COUNT = 64;
 
+    /** Blocks that are read at once, at most: while they are, none of them is written. */
+    private static final int MAX_NEIGHBOURS = 64;
+
     private final Medium medium;
     private final int index;
     private final WritePath path;
@@ -85,26 +88,28 @@ final class BttArena {
     }
 
     /**
-     * Fills {@code target} with the bytes of a block from {@code offset} on.
+     * Fills {@code target} with the bytes from {@code offset} of a block on, up to the end of the
+     * block, or of the last of those that follow it and lie behind it on the medium, too.
      *
-     * @return false if the block is in the error state, with nothing read
+     * @return how many bytes that are; 0 if the block is in the error state, with nothing read
      */
-    boolean read(int premapLba, int offset, MemorySegment target) throws IOException {
+    long read(int premapLba, int offset, MemorySegment target) throws IOException {
         while (true) {
             int entry = map.get(premapLba);
             if (MapEntry.isError(entry)) {
-                return false;
+                return 0;
             }
             if (!MapEntry.isNormal(entry)) {
-                target.fill((byte) 0);
-                return true;
+                return zeroes(offset, target);
             }
             long source = postmapOffset(premapLba, entry) + offset;
-            int slot = readers.enter(MapEntry.postmapLba(entry));
+            int count = neighbourCount(premapLba, entry, offset + target.byteSize());
+            int slot = readers.enter(MapEntry.postmapLba(entry), count);
             try {
-                if (map.get(premapLba) == entry) {
-                    medium.read(source, target);
-                    return true;
+                if (areNeighbours(premapLba, entry, count)) {
+                    MemorySegment part = inBlocks(count, offset, target);
+                    medium.read(source, part);
+                    return part.byteSize();
                 }
             } finally {
                 readers.leave(slot);
@@ -114,30 +119,75 @@ final class BttArena {
 
     /**
      * Reads as {@link #read} does if that takes no waiting, and if the block is not in the error
-     * state; else returns false, and {@code target} may hold some of the bytes.
+     * state; else returns 0, and {@code target} may hold some of the bytes.
      */
-    boolean readNow(int premapLba, int offset, MemorySegment target) throws IOException {
+    long readNow(int premapLba, int offset, MemorySegment target) throws IOException {
         if (!map.isAtHand(premapLba)) {
-            return false;
+            return 0;
         }
         int entry = map.get(premapLba);
         if (MapEntry.isError(entry)) {
-            return false;
+            return 0;
         }
         if (!MapEntry.isNormal(entry)) {
-            target.fill((byte) 0);
-            return true;
+            return zeroes(offset, target);
         }
         long source = postmapOffset(premapLba, entry) + offset;
-        int slot = readers.tryEnter(MapEntry.postmapLba(entry));
+        int count = neighbourCount(premapLba, entry, offset + target.byteSize());
+        int slot = readers.tryEnter(MapEntry.postmapLba(entry), count);
         if (slot < 0) {
-            return false;
+            return 0;
         }
         try {
-            return map.get(premapLba) == entry && medium.readNow(source, target);
+            MemorySegment part = inBlocks(count, offset, target);
+            boolean done = areNeighbours(premapLba, entry, count) && medium.readNow(source, part);
+            return done ? part.byteSize() : 0;
         } finally {
             readers.leave(slot);
         }
+    }
+
+    private long zeroes(int offset, MemorySegment target) {
+        MemorySegment part = inBlocks(1, offset, target);
+        part.fill((byte) 0);
+        return part.byteSize();
+    }
+
+    /** The part of {@code target} that is for so many blocks, of which it begins in the first. */
+    private MemorySegment inBlocks(int count, int offset, MemorySegment target) {
+        long length = (long) count * info.externalLbaSize() - offset;
+        return length < target.byteSize() ? target.asSlice(0, length) : target;
+    }
+
+    /**
+     * How many blocks lie in a row on the medium from the one with this entry on, as far as their
+     * entries are at hand.
+     *
+     * @param byteCount from the beginning of the block on, beyond which none matters
+     */
+    private int neighbourCount(int premapLba, int entry, long byteCount) throws IOException {
+        int blockSize = info.externalLbaSize();
+        int most = blockSize == info.internalLbaSize() ? MAX_NEIGHBOURS : 1;
+        most = Math.min(most, info.externalNlba() - premapLba);
+        most = Math.min(most, info.internalNlba() - MapEntry.postmapLba(entry));
+        int count = 1;
+        while (count < most
+                && (long) count * blockSize < byteCount
+                && map.isAtHand(premapLba + count)
+                && map.get(premapLba + count) == entry + count) {
+            count++;
+        }
+        return count;
+    }
+
+    /** Whether so many blocks lie in a row, the first one where the entry says. */
+    private boolean areNeighbours(int premapLba, int entry, int count) throws IOException {
+        for (int i = 0; i < count; i++) {
+            if (map.get(premapLba + i) != entry + i) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** Says that a block will soon be read, if there is a place where it lies. */
@@ -233,7 +283,7 @@ final class BttArena {
             return swapEdited(lane, premapLba, entry, offset, source, scratch);
         }
         long old = postmapOffset(premapLba, entry);
-        int slot = readers.enter(MapEntry.postmapLba(entry));
+        int slot = readers.enter(MapEntry.postmapLba(entry), 1);
         try {
             if (map.get(premapLba) != entry) {
                 return Edit.OVERTAKEN;

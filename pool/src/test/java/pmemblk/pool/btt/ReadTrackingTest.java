@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -16,6 +17,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(60)
 class ReadTrackingTest {
@@ -23,8 +26,8 @@ class ReadTrackingTest {
 
     @Test
     void aWriterWaitsForEachReaderOfItsBlock() throws InterruptedException {
-        int first = readers.enter(7);
-        int second = readers.enter(7);
+        int first = readers.enter(7, 1);
+        int second = readers.enter(7, 1);
         AtomicBoolean unread = new AtomicBoolean();
         CountDownLatch waiting = new CountDownLatch(1);
         Thread writer =
@@ -46,10 +49,22 @@ class ReadTrackingTest {
 
     @Test
     void aWriterDoesNotWaitForReadersOfOtherBlocks() {
-        readers.enter(6);
-        readers.enter(8);
+        readers.enter(5, 2);
+        readers.enter(8, 3);
 
         readers.awaitUnread(7);
+        readers.awaitUnread(11);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {8, 9, 10})
+    void aWriterWaitsForReadersOfSeveralBlocks(int block) throws InterruptedException {
+        int slot = readers.enter(8, 3);
+        Thread writer = Thread.ofPlatform().start(() -> readers.awaitUnread(block));
+
+        assertFalse(writer.join(Duration.ofMillis(50)));
+        readers.leave(slot);
+        assertTrue(writer.join(Duration.ofSeconds(30)));
     }
 
     /**
@@ -93,7 +108,7 @@ class ReadTrackingTest {
 
     private void readOnce(AtomicInteger entry, AtomicIntegerArray blocks) {
         int block = entry.get();
-        int slot = readers.enter(block);
+        int slot = readers.enter(block, 1);
         try {
             if (entry.get() == block) {
                 int first = blocks.getPlain(block * 16);
