@@ -236,12 +236,11 @@ curve_block_size() {
   end
 }
 
-# Has just the first so many per cent of a file's data cached; what is mapped stays.
+# Has just the first so many per cent of a file cached.
 cache_share() { # PERCENT FILE
   sync --data "$2"
-  cat "$2" >/dev/null
-  local mib=$(($(stat --format=%s "$2") >> 20))
-  dd if="$2" of=/dev/null bs=1M skip=$((mib * $1 / 100)) iflag=nocache status=none
+  dd if="$2" iflag=nocache count=0 status=none
+  head --bytes=$(($(stat --format=%s "$2") * $1 / 100)) "$2" >/dev/null
 }
 
 curve_cached() {
