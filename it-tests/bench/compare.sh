@@ -31,13 +31,16 @@ usage: compare.sh [options]
                              (default) takes those that are installed or can be built
                              here, 'none' takes none
   --transport LIST           unix, tcp or unix,tcp (default unix)
-  --cells LIST|FILE          quick, full (default), durable, or a file with lines of
+  --cells LIST|FILE          quick, full (default), durable, whole (the time to trim, to zero and
+                             to ask the status of a filled disk), or a file with lines of
                              NAME OP ORDER BS DEPTH CONNS [extra nbdload options]
   --rounds N                 counted rounds (default 5, after one that is not counted)
   --secs S --warmup S        per measurement (defaults 2 and 0.5)
   --size MIB                 size of each disk (default 1024)
   --dir DIR                  where the disks go (default: a new folder in /dev/shm)
   --copy                     also time nbdcopy from and to each server
+  --tls                      also time nbdcopy over TLS, on unix sockets, from and to those
+                             servers that can
   --startup                  also time start-up, pmemblk-nbd's with a pool that exists: from
                              exec to the first reply
   --out DIR                  keep raw results there (default: a new temporary folder)
@@ -46,9 +49,9 @@ U
   exit "${1:-2}"
 }
 
-declare -A cmd_unix cmd_tcp before_start export_of pid_of
+declare -A cmd_unix cmd_tcp cmd_tls before_start export_of pid_of
 servers=() candidate=pmemblk-nbd peers=all transports=unix cells=full rounds=5 secs=2 warmup=0.5
-size_mib=1024 dir='' out='' copy=0 startup=0 keep=0
+size_mib=1024 dir='' out='' copy=0 tls=0 startup=0 keep=0
 while (($#)); do
   case $1 in
     --server) servers+=("$2"); cmd_unix[$2]=$3; : "${cmd_tcp[$2]:=$3}"; shift 3 ;;
@@ -65,6 +68,7 @@ while (($#)); do
     --dir) dir=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
     --copy) copy=1; shift ;;
+    --tls) tls=1; shift ;;
     --startup) startup=1; shift ;;
     --keep-going) keep=1; shift ;;
     -h | --help) usage 0 ;;
@@ -105,6 +109,10 @@ trap 'exit 130' INT TERM
 
 have() { command -v "$1" >/dev/null 2>&1; }
 ((size = size_mib << 20))
+# The largest request of at most 1 GiB that whole ones of make up the disk.
+((parts = (size + (1 << 30) - 1) >> 30))
+while ((size % parts)); do ((parts++)); done
+((whole = size / parts))
 # Map, flog and the blocks that no LBA names take less than a hundredth of a pool of 4096-byte
 # blocks, but 256 blocks and some alignment at least.
 ((pool = size + size / 100 + (64 << 20)))
@@ -115,6 +123,7 @@ ours=$(readlink -f "$here/../../nbd-server/bin/pmemblk-nbd")
 servers=(pmemblk-nbd "${servers[@]}")
 cmd_unix[pmemblk-nbd]="exec $ours serve --create {pool} --unix {sock} {file}"
 cmd_tcp[pmemblk-nbd]="exec $ours serve --create {pool} --listen 127.0.0.1:{port} {file}"
+cmd_tls[pmemblk-nbd]="exec $ours serve --create {pool} --tls require --tls-certificates $tmp/tls --unix {sock} {file}"
 before_start[pmemblk-nbd]="exec $ours create --size {pool} {file}"
 want() { [[ $peers == all || ,$peers, == *,$1,* ]]; }
 if [[ $peers != none ]]; then
@@ -123,18 +132,22 @@ if [[ $peers != none ]]; then
     if want "nbdkit-file$t1" && have nbdkit; then
       add_peer "nbdkit-file$t1" "truncate -s {size} {file} && $q -U {sock} file {file}" \
         "truncate -s {size} {file} && $q -i 127.0.0.1 -p {port} file {file}"
+      cmd_tls[nbdkit-file$t1]="truncate -s {size} {file} && $q --tls=require --tls-certificates=$tmp/tls -U {sock} file {file}"
     fi
     if want "nbdkit-memory$t1" && have nbdkit; then
       add_peer "nbdkit-memory$t1" "$q -U {sock} memory {size}" "$q -i 127.0.0.1 -p {port} memory {size}"
+      cmd_tls[nbdkit-memory$t1]="$q --tls=require --tls-certificates=$tmp/tls -U {sock} memory {size}"
     fi
   done
   if want qemu-nbd && have qemu-nbd; then
-    q='truncate -s {size} {file} && exec qemu-nbd -f raw --persistent --shared=16 --cache=writeback'
+    q='truncate -s {size} {file} && exec qemu-nbd -f raw --persistent --shared=16 --cache=writeback --discard=unmap'
     add_peer qemu-nbd "$q -k {sock} {file}" "$q -b 127.0.0.1 -p {port} {file}"
+    cmd_tls[qemu-nbd]="$q --object tls-creds-x509,id=tls,endpoint=server,verify-peer=no,dir=$tmp/tls --tls-creds tls -k {sock} {file}"
   fi
   if want qemu-nbd-uring && have qemu-nbd; then
-    q='truncate -s {size} {file} && exec qemu-nbd -f raw --persistent --shared=16 --cache=writeback --aio=io_uring'
+    q='truncate -s {size} {file} && exec qemu-nbd -f raw --persistent --shared=16 --cache=writeback --discard=unmap --aio=io_uring'
     add_peer qemu-nbd-uring "$q -k {sock} {file}" "$q -b 127.0.0.1 -p {port} {file}"
+    cmd_tls[qemu-nbd-uring]="$q --object tls-creds-x509,id=tls,endpoint=server,verify-peer=no,dir=$tmp/tls --tls-creds tls -k {sock} {file}"
   fi
   if want nbd-server && have nbd-server; then
     q='truncate -s {size} {file} && printf "[generic]\nallowlist = true\nLISTEN\n[disk]\nexportname = {file}\nflush = true\nfua = true\ntrim = true\n" >{file}.conf && nbd-server -C {file}.conf -p {pidfile}'
@@ -194,7 +207,13 @@ fua-4k-q16 write rand 4k 16 1 --fua
 write-flush write rand 4k 1 1 --flush-every 1
 256-writes-flush write rand 4k 16 1 --flush-every 256
 '
+whole_cells='
+whole-trim trim seq whole 1 1 --once
+whole-zero zero seq whole 1 1 --once
+whole-status status seq whole 1 1 --once
+'
 case $cells in
+  whole) cell_list=$whole_cells ;;
   durable) cell_list=$durable_cells ;;
   quick) cell_list=$quick_cells ;;
   full) cell_list=$full_cells ;;
@@ -216,31 +235,74 @@ port_of() { # a free TCP port, different for each server
 }
 
 declare -A addr_of
+uri_of() { # TRANSPORT SERVER
+  local name=${export_of[$2]:-}
+  case $1 in
+    unix) echo "nbd+unix:///$name?socket=$tmp/$2.sock" ;;
+    tls) echo "nbds+unix://localhost/$name?socket=$tmp/$2.sock&tls-certificates=$tmp/tls" ;;
+    *) echo "nbd://${addr_of[$2]#--tcp }/$name" ;;
+  esac
+}
+answers() { # TRANSPORT SERVER
+  if [[ $1 == tls ]]; then
+    nbdinfo --size "$(uri_of "$1" "$2")"
+  else
+    "$load" ${addr_of[$2]} --export "${export_of[$2]:-}" --op read --secs 0.01 --warmup 0
+  fi >/dev/null 2>&1
+}
+# Fills a disk, so that the server reads no holes.
+fill() { # TRANSPORT SERVER
+  if [[ $1 == tls ]]; then
+    nbdcopy "$(source_file)" "$(uri_of "$1" "$2")"
+  else
+    "$load" ${addr_of[$2]} --export "${export_of[$2]:-}" --op write --once --check --bs 64k --depth 8 >/dev/null
+  fi
+}
+source_file() {
+  [[ -f $dir/source.bin ]] || head -c "$size" /dev/urandom >"$dir/source.bin"
+  echo "$dir/source.bin"
+}
 start_all() { # TRANSPORT
   local t=$1 n c
   for n in "${servers[@]}"; do
     local sock=$tmp/$n.sock port file=$dir/$n.disk
     port=$(port_of)
     rm -f "$sock" "$file" "$tmp/$n.pid"
-    if [[ $t == unix ]]; then c=${cmd_unix[$n]}; addr_of[$n]="--unix $sock"; else c=${cmd_tcp[$n]}; addr_of[$n]="--tcp 127.0.0.1:$port"; fi
+    addr_of[$n]="--unix $sock"
+    case $t in
+      unix) c=${cmd_unix[$n]} ;;
+      tls) c=${cmd_tls[$n]} ;;
+      *) c=${cmd_tcp[$n]} addr_of[$n]="--tcp 127.0.0.1:$port" ;;
+    esac
     bash -c "$(expand "$c" "$sock" "$file" "$port" "$tmp/$n.pid")" >"$out/$n.$t.log" 2>&1 &
     pid_of[$n]=$!
     local i
     for ((i = 0; i < 300; i++)); do
-      if "$load" ${addr_of[$n]} --export "${export_of[$n]:-}" --op read --secs 0.01 --warmup 0 >/dev/null 2>&1; then break; fi
+      ! answers "$t" "$n" || break
       [[ ! -s $tmp/$n.pid ]] || pid_of[$n]=$(<"$tmp/$n.pid")
       kill -0 "${pid_of[$n]}" 2>/dev/null || [[ ${cmd_unix[$n]} == *{pidfile}* ]] || { echo "compare.sh: $n did not start; see $out/$n.$t.log" >&2; exit 1; }
       sleep 0.1
     done
     [[ ! -s $tmp/$n.pid ]] || pid_of[$n]=$(<"$tmp/$n.pid")
-    # Fill the disk, so that no server reads holes.
-    "$load" ${addr_of[$n]} --export "${export_of[$n]:-}" --op write --once --check --bs 64k --depth 8 >/dev/null
+    fill "$t" "$n"
   done
 }
 
 rotate() { # N: prints the servers, starting at the Nth
   local i k=${#servers[@]}
   for ((i = 0; i < k; i++)); do echo "${servers[($1 + i) % k]}"; done
+}
+
+time_copies() { # TRANSPORT ROUND
+  local n c b e
+  for n in $(rotate "$2"); do
+    for c in copy-from copy-to; do
+      b=$(date +%s%N)
+      if [[ $c == copy-from ]]; then nbdcopy "$(uri_of "$1" "$n")" null:; else nbdcopy "$dir/source.bin" "$(uri_of "$1" "$n")"; fi
+      e=$(date +%s%N)
+      echo "transport=$1 round=$2 cell=$c label=$n $(awk -v d=$((e - b)) -v m="$size_mib" 'BEGIN{printf "bs=262144 depth=64 conns=4 iops=0 mib_s=%.1f p50_us=0 p99_us=0 p999_us=0 server_us_op=0 client_us_op=0 client_busy=0", m / (d / 1e9)}')" >>"$raw"
+    done
+  done
 }
 
 cpu_total() { awk '/^cpu /{t=0; for(i=2;i<=9;i++) t+=$i; print t, $9}' /proc/stat; }
@@ -257,27 +319,21 @@ for t in "${tlist[@]}"; do
       for n in $(rotate "$k"); do
         w=$warmup s=$secs
         ((r)) || s=1
-        opts=(--op "$op" --bs "$bs" --depth "$depth" --conns "$conns" --secs "$s" --warmup "$w" --seed "$((r + 1))" --pid "${pid_of[$n]}" --label "$n")
+        opts=(--op "$op" --bs "${bs/whole/4k}" --depth "$depth" --conns "$conns" --secs "$s" --warmup "$w" --seed "$((r + 1))" --pid "${pid_of[$n]}" --label "$n")
         [[ $order != seq ]] || opts+=(--seq)
+        [[ $bs != whole ]] || opts+=(--bs "$whole" --region "$size")
         if res=$("$load" ${addr_of[$n]} --export "${export_of[$n]:-}" "${opts[@]}" $extra 2>"$tmp/err"); then
           echo "transport=$t round=$r cell=$name $res" >>"$raw"
         else
           echo "compare.sh: $n $name failed: $(cat "$tmp/err")" >&2
-          ((keep)) || exit 1
+          [[ $bs == whole ]] || ((keep)) || exit 1 # not every server can do all of these
         fi
+        [[ $op != trim && $op != zero ]] || fill "$t" "$n"
       done
     done
     if ((copy)); then
-      for n in $(rotate "$r"); do
-        if [[ $t == unix ]]; then uri="nbd+unix:///${export_of[$n]:-}?socket=$tmp/$n.sock"; else uri="nbd://${addr_of[$n]#--tcp }/${export_of[$n]:-}"; fi
-        if [[ ! -f $dir/source.bin ]]; then head -c "$size" /dev/urandom >"$dir/source.bin"; fi
-        for c in copy-from copy-to; do
-          b=$(date +%s%N)
-          if [[ $c == copy-from ]]; then nbdcopy "$uri" null:; else nbdcopy "$dir/source.bin" "$uri"; fi
-          e=$(date +%s%N)
-          echo "transport=$t round=$r cell=$c label=$n $(awk -v d=$((e - b)) -v m="$size_mib" 'BEGIN{printf "bs=262144 depth=64 conns=4 iops=0 mib_s=%.1f p50_us=0 p99_us=0 p999_us=0 server_us_op=0 client_us_op=0 client_busy=0", m / (d / 1e9)}')" >>"$raw"
-        done
-      done
+      source_file >/dev/null
+      time_copies "$t" "$r"
     fi
     echo "compare.sh: $t round $r of $rounds done, load $(cut -d' ' -f1 /proc/loadavg)" >&2
   done
@@ -297,6 +353,20 @@ for t in "${tlist[@]}"; do
     done
   fi
 done
+if ((tls)); then
+  "$ours" tls-init "$tmp/tls" >&2
+  every=("${servers[@]}") servers=()
+  for n in "${every[@]}"; do
+    [[ -z ${cmd_tls[$n]:-} ]] || servers+=("$n")
+  done
+  start_all tls
+  for ((r = 0; r <= rounds; r++)); do
+    time_copies tls "$r"
+    echo "compare.sh: tls round $r of $rounds done, load $(cut -d' ' -f1 /proc/loadavg)" >&2
+  done
+  stop_all
+  servers=("${every[@]}") tlist+=(tls)
+fi
 read -r j1 s1 < <(cpu_total)
 loade=$(cut -d' ' -f1 /proc/loadavg)
 
@@ -309,13 +379,13 @@ Load average $loads before and $loade after; CPU time taken by the host (steal):
 Ratios are medians of the per-round ratio of the candidate (\`$candidate\`) to the server: above 1.00 the candidate does more.
 H
 awk -v cand="$candidate" -v names="${servers[*]}" -v tl="${tlist[*]}" '
-function get(k,   i) { for (i = 1; i <= NF; i++) if (index($i, k "=") == 1) return substr($i, length(k) + 2); return "" }
+function get(k,   i) { if (k == "ms") return get("ops") * get("mean_us") / 1000; for (i = 1; i <= NF; i++) if (index($i, k "=") == 1) return substr($i, length(k) + 2); return "" }
 function median(s,   a, n, i, j, x) {
   n = split(s, a, " "); if (!n) return ""
   for (i = 2; i <= n; i++) { x = a[i] + 0; for (j = i - 1; j >= 1 && a[j] + 0 > x; j--) a[j + 1] = a[j]; a[j + 1] = x }
   return n % 2 ? a[(n + 1) / 2] + 0 : (a[n / 2] + a[n / 2 + 1]) / 2
 }
-function human(x) { return x == "" ? "-" : x >= 100 ? sprintf("%.0f", x) : x >= 10 ? sprintf("%.1f", x) : sprintf("%.2f", x) }
+function human(x) { return x == "" ? "-" : x >= 100 ? sprintf("%.0f", x) : x >= 10 ? sprintf("%.1f", x) : x >= 1 ? sprintf("%.2f", x) : sprintf("%.3f", x) }
 function col(t, c, n, f) { return median(v[t, c, n, f]) }
 function ratio(t, c, n, f,   r, s) {
   s = ""
@@ -325,21 +395,28 @@ function ratio(t, c, n, f,   r, s) {
 }
 {
   t = get("transport"); r = get("round"); n = get("label"); c = get("cell")
-  if (get("start") == "1") { c = "start"; fl = "ready_ms first_reply_ms cpu_ms rss_kib" } else fl = "iops mib_s p50_us p99_us p999_us server_us_op client_us_op client_busy"
+  if (get("start") == "1") { c = "start"; fl = "ready_ms first_reply_ms cpu_ms rss_kib" } else fl = "iops mib_s p50_us p99_us p999_us server_us_op client_us_op client_busy ms"
   if (r == 0) next
   if (r + 0 > maxr) maxr = r + 0
   if (!((t, c) in seen)) { seen[t, c] = 1; order[t] = order[t] " " c; big[c] = get("bs") + 0 >= 65536 }
   k = split(fl, ff, " ")
   for (i = 1; i <= k; i++) { v[t, c, n, ff[i]] = v[t, c, n, ff[i]] " " get(ff[i]); one[t, c, n, ff[i], r] = get(ff[i]) }
 }
-function table(t, title, f, withratio, only,   i, j, h, x, cc) {
+function shown(c, f) {
+  if (c == "start") return 0
+  if (c ~ /^copy-/) return f == "rate"
+  if (c ~ /^whole-/) return f == "ms" || f == "server_us_op"
+  return f != "ms"
+}
+function table(t, title, f, withratio,   i, j, x, cc, nc, g) {
+  nc = split(order[t], cc, " ")
+  for (j = 1; j <= nc && !shown(cc[j], f); j++);
+  if (j > nc) return
   print "\n## " title ", " t "\n"
   printf "| cell |"; for (i = 1; i <= ns; i++) { printf " %s |", sv[i]; if (withratio && sv[i] != cand) printf " ratio |" } print ""
   printf "|---|"; for (i = 1; i <= ns; i++) { printf "---:|"; if (withratio && sv[i] != cand) printf "---:|" } print ""
-  nc = split(order[t], cc, " ")
   for (j = 1; j <= nc; j++) {
-    if (cc[j] == "start") continue
-    if (cc[j] ~ /^copy-/ && f != "rate") continue
+    if (!shown(cc[j], f)) continue
     g = f; if (f == "rate") g = big[cc[j]] ? "mib_s" : "iops"
     printf "| %s%s |", cc[j], f == "rate" ? (big[cc[j]] ? " MiB/s" : " IOPS") : ""
     for (i = 1; i <= ns; i++) { printf " %s |", human(col(t, cc[j], sv[i], g)); if (withratio && sv[i] != cand) { x = ratio(t, cc[j], sv[i], g); printf " %s |", x == "" ? "-" : sprintf("%.2f", x) } }
@@ -351,6 +428,7 @@ END {
   for (a = 1; a <= nt; a++) {
     t = tt[a]
     table(t, "Throughput", "rate", 1)
+    table(t, "Whole disk (ms; a ratio below 1.00 favours the candidate)", "ms", 1)
     table(t, "Server CPU time per request (us; a ratio below 1.00 favours the candidate)", "server_us_op", 1)
     table(t, "Latency p50 (us; a ratio below 1.00 favours the candidate)", "p50_us", 1)
     table(t, "Latency p99 (us)", "p99_us", 0)
