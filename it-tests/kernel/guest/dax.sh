@@ -1,14 +1,14 @@
 #!/bin/bash
 # dax.sh PROGRAM [KILLS]: a pool on persistent memory, mapped with DAX, under a server of the guest's
-# own: what PROGRAM (nbd-server/bin/pmemblk-nbd) says of it, that it makes no sync, and that a kill in
-# mid-write loses no replied write and tears no block. Wants --pmem 256.
+# own: what PROGRAM (pmemblk-nbd, by its path in the shared directory) says of it, that it makes no
+# sync, and that a kill in mid-write loses no replied write and tears no block. Wants --pmem 256.
 set -eu
-program=$1 kills=${2:-2}
+program=$SHARE/$1 kills=${2:-2}
 pool=/mnt/dax/disk.pool
 blocks=1024 block_size=4096
 uri='nbd+unix:///disk?socket=/run/dax.sock'
 fail() { echo "dax.sh: $*"; exit 1; }
-[ -x "$program" ] || fail "$program is not to be seen here: the guest has a /tmp of its own"
+[ -x "$program" ] || fail "--share has no $1"
 
 mkfs.ext4 -q -b 4096 /dev/pmem0
 mkdir /mnt/dax

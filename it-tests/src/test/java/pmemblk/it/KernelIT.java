@@ -15,22 +15,23 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.opentest4j.AssertionFailedError;
 
 /**
- * The Linux kernel as the client: /dev/nbd0 in a guest, attached with 512-byte requests to a pool
- * of 4096-byte blocks.
+ * The Linux kernel as the client: /dev/nbd0 in a guest, attached with 512-byte requests whatever
+ * the size of the pool's blocks, for which its nbd-client never asks.
  */
 class KernelIT {
     private static final Duration LIMIT = Duration.ofMinutes(6);
     private static final int KILLS = 4;
+    private static final int BLOCK_SIZE = 4096;
     private static final Duration POLL = Duration.ofMillis(100);
 
     @TempDir(factory = Place.Tmpfs.class)
     private Path directory = Path.of("");
 
     /** Runs a script in a guest whose kernel may not complain, and returns what it printed. */
-    private String inGuest(String script) throws IOException, InterruptedException {
+    private String inGuest(String script, int blockSize) throws IOException, InterruptedException {
         Path pool = directory.resolve("vol.pool");
         String output;
-        try (ServerProcess server = serve(pool, 0)) {
+        try (ServerProcess server = serve(pool, blockSize, 0)) {
             output =
                     Command.of(guestCommand(server, "--strict", script))
                             .within(LIMIT)
@@ -41,9 +42,12 @@ class KernelIT {
         return output;
     }
 
-    private static ServerProcess serve(Path pool, int port)
+    private static ServerProcess serve(Path pool, int blockSize, int port)
             throws IOException, InterruptedException {
-        return ServerProcess.start(1, "--create 400M --listen 127.0.0.1:" + port, pool);
+        return ServerProcess.start(
+                1,
+                "--create 400M --block-size %d --listen 127.0.0.1:%d".formatted(blockSize, port),
+                pool);
     }
 
     private static String guestCommand(ServerProcess server, String options, String script) {
@@ -51,23 +55,24 @@ class KernelIT {
                 .formatted(server.address().getPort(), options, script);
     }
 
-    @Test
-    void ext4IsMadeWrittenTrimmedRemountedAndClean() throws Exception {
-        String output = inGuest("ext4-roundtrip.sh 80");
+    @ParameterizedTest
+    @ValueSource(ints = {512, 520, BLOCK_SIZE, 65_536})
+    void ext4IsMadeWrittenTrimmedRemountedAndClean(int blockSize) throws Exception {
+        String output = inGuest("ext4-roundtrip.sh 80", blockSize);
 
         assertTrue(output.contains("files read back after fstrim"), output);
     }
 
     @Test
     void xfsIsMadeWrittenTrimmedRemountedAndClean() throws Exception {
-        String output = inGuest("xfs-roundtrip.sh");
+        String output = inGuest("xfs-roundtrip.sh", BLOCK_SIZE);
 
         assertTrue(output.contains("files read back after fstrim"), output);
     }
 
     @Test
     void discardZeroFlushAndFuaLeaveNeighboursAlone() throws Exception {
-        String output = inGuest("discard-zero.sh");
+        String output = inGuest("discard-zero.sh", BLOCK_SIZE);
 
         assertTrue(output.contains("logical_block_size:512"), output);
         assertTrue(output.contains("write_cache:write back"), output);
@@ -78,7 +83,7 @@ class KernelIT {
 
     @Test
     void fioVerifiesWhatItWroteThroughTheKernel() throws Exception {
-        String output = inGuest("fio-verify.sh 32 2");
+        String output = inGuest("fio-verify.sh 32 2", BLOCK_SIZE);
 
         assertTrue(output.contains("verified 32 MB"), output);
     }
@@ -92,19 +97,19 @@ class KernelIT {
         Path output = disk.resolve("output");
         Process guest;
         int port;
-        try (ServerProcess server = serve(pool, 0)) {
+        try (ServerProcess server = serve(pool, BLOCK_SIZE, 0)) {
             port = server.address().getPort();
             guest = startGuest(server, "survive-restart.sh %s %d 15".formatted(fs, KILLS), output);
             awaitLine(guest, output, "kill 1 of " + KILLS);
             server.kill();
         }
         for (int kill = 2; kill <= KILLS; kill++) {
-            try (ServerProcess server = serve(pool, port)) {
+            try (ServerProcess server = serve(pool, BLOCK_SIZE, port)) {
                 awaitLine(guest, output, "kill %d of %d".formatted(kill, KILLS));
                 server.kill();
             }
         }
-        try (ServerProcess server = serve(pool, port)) {
+        try (ServerProcess server = serve(pool, BLOCK_SIZE, port)) {
             boolean ended = guest.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS);
             guest.destroy();
             String all = Files.readString(output) + server.log();

@@ -19,8 +19,13 @@ import org.jspecify.annotations.Nullable;
 record PoolSet(boolean singleHeader, List<Part> parts) {
     static final String SIGNATURE = "PMEMPOOLSET";
 
-    private static final Pattern PART = Pattern.compile("(\\S+)[ \\t]+(/\\S*)[ \\t]*");
-    private static final Pattern SIZE = Pattern.compile("(\\d{1,18})([A-Za-z]*)");
+    private static final Pattern LINE_END = Pattern.compile("\r?\n");
+    private static final Pattern SINGLE_HEADER =
+            Pattern.compile("OPTION[ \t]*SINGLEHDR([ \t]+SINGLEHDR)*[ \t]*");
+    private static final Pattern REPLICA = Pattern.compile("REPLICA([ \t].*)?");
+    private static final Pattern AUTO = Pattern.compile("[ \t]*AUTO[ \t].*");
+    private static final Pattern PART = Pattern.compile("[ \t]*([^ \t]+)[ \t]+(/[^ \t]*)[ \t]*");
+    private static final Pattern SIZE = Pattern.compile("\\+?(\\d{1,18})([A-Za-z]*)");
 
     private static final Map<String, Long> UNITS =
             Map.ofEntries(
@@ -52,20 +57,19 @@ record PoolSet(boolean singleHeader, List<Part> parts) {
      * @throws UnsupportedPoolException if it uses what is not supported here
      */
     static PoolSet parse(Path path, String text) throws PoolException {
-        List<String> lines = text.lines().toList();
-        if (lines.isEmpty() || !lines.get(0).equals(SIGNATURE)) {
-            throw new CorruptPoolException(path + ": the first line is not " + SIGNATURE);
+        String[] lines = LINE_END.split(text, -1);
+        if (lines.length < 2 || !lines[0].equals(SIGNATURE)) {
+            throw new CorruptPoolException(path + ": the first line is not exactly " + SIGNATURE);
         }
         boolean singleHeader = false;
         List<Part> parts = new ArrayList<>();
-        for (int i = 1; i < lines.size(); i++) {
-            String line = lines.get(i);
-            if (line.isEmpty() || line.startsWith("#")) {
+        for (int i = 1; i < lines.length; i++) {
+            if (lines[i].isEmpty() || lines[i].startsWith("#")) {
                 continue;
             }
-            String content = line.replaceFirst("#.*", "");
+            String content = lines[i].split("#", 2)[0];
             String place = "%s, line %d: ".formatted(path, i + 1);
-            if (content.strip().equals("OPTION SINGLEHDR")) {
+            if (SINGLE_HEADER.matcher(content).matches()) {
                 singleHeader = true;
                 continue;
             }
@@ -84,14 +88,15 @@ record PoolSet(boolean singleHeader, List<Part> parts) {
         return new PoolSet(singleHeader, List.copyOf(parts));
     }
 
+    /** Keywords start their lines: PMDK takes a line that starts with a blank for a part. */
     private static @Nullable String unsupported(String content) {
-        if (content.strip().equals("REPLICA") || content.startsWith("REPLICA ")) {
+        if (REPLICA.matcher(content).matches()) {
             return "replicas are not supported, by libpmemblk neither";
         }
         if (content.startsWith("OPTION")) {
             return "the option '%s' is not supported".formatted(content.strip());
         }
-        return content.startsWith("AUTO")
+        return AUTO.matcher(content).matches()
                 ? "the size AUTO is for device DAX, which is not supported"
                 : null;
     }

@@ -91,6 +91,65 @@ class PoolSetTest {
         }
     }
 
+    /** In the text {@code @} stands for the folder, \\r and so on for what they are in Java. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    opens | PMEMPOOLSET\\n10M @/a\\n10M @/b
+                    opens | PMEMPOOLSET\\n  10M @/a\\n\\t10M @/b\\n
+                    opens | PMEMPOOLSET\\n10M\\t@/a\\n10M \\t @/b\\n
+                    opens | PMEMPOOLSET\\n10M @/a  \\n10M @/b\\t\\n
+                    opens | PMEMPOOLSET\\r\\n\\r\\n10M @/a\\r\\n10M @/b\\r\\n
+                    opens | PMEMPOOLSET\\n\\n10M @/a\\n\\n10M @/b\\n\\n
+                    opens | PMEMPOOLSET\\n# c\\n10M @/a # c\\n10M @/b#c\\n#c
+                    opens | PMEMPOOLSET\\n# c\\r10M @/c\\n10M @/a # c\\r10M @/c\\n10M @/b\\n
+                    opens | PMEMPOOLSET\\n+10M @/a\\n010M @/b\\n
+                    opens | PMEMPOOLSET\\nOPTION \\t SINGLEHDR \\n20M @/single\\n
+                    opens | PMEMPOOLSET\\nOPTION SINGLEHDR SINGLEHDR # c\\n20M @/single\\n
+                    opens | PMEMPOOLSET\\n20M @/single\\nOPTIONSINGLEHDR\\r\\n
+                    fails | \\sPMEMPOOLSET\\n10M @/a\\n10M @/b\\n
+                    fails | \\nPMEMPOOLSET\\n10M @/a\\n10M @/b\\n
+                    fails | # c\\nPMEMPOOLSET\\n10M @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET \\n10M @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET# c\\n10M @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\r10M @/a\\r10M @/b\\r
+                    fails | PMEMPOOLSET
+                    fails | PMEMPOOLSET\\n10M @/a\\r10M @/b\\n
+                    fails | PMEMPOOLSET\\n10M @/a\\r\\r\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\n10M @/a\\n10M @/b\\r
+                    fails | PMEMPOOLSET\\n \\n10M @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\n\\t\\n10M @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\n # c\\n10M @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\n OPTION SINGLEHDR\\n20M @/single\\n
+                    fails | PMEMPOOLSET\\nOPTION\\n20M @/single\\n
+                    fails | PMEMPOOLSET\\nOPTIONS SINGLEHDR\\n20M @/single\\n
+                    fails | PMEMPOOLSET\\n20M @/single\\n REPLICA\\n20M @/c\\n
+                    fails | PMEMPOOLSET\\n20M @/single\\nREPLICAS\\n
+                    fails | PMEMPOOLSET\\nAUTO @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\nAUTOMATIC @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\n10m @/a\\n10M @/b\\n
+                    fails | PMEMPOOLSET\\n10 M @/a\\n10M @/b\\n
+                    """)
+    void blanksLineEndsAndCommentsAreTakenAsByPmdk(String outcome, String text) throws Exception {
+        makeWithPmempool(set("10M @/a", "10M @/b"), 512);
+        makeWithPmempool(set("OPTION SINGLEHDR", "20M @/single"), 512);
+        Path set = folder.resolve("pool.set");
+        Files.writeString(set, text.translateEscapes().replace("@", folder.toString()));
+
+        if (outcome.equals("opens")) {
+            LibPmemblk.open(set, 512).close();
+            BlockPool.open(set, PoolOptions.DEFAULT).close();
+        } else {
+            assertThrows(IOException.class, () -> LibPmemblk.open(set, 512));
+            PoolException e =
+                    assertThrows(
+                            PoolException.class, () -> BlockPool.open(set, PoolOptions.DEFAULT));
+            assertTrue(String.valueOf(e.getMessage()).startsWith(folder.toString()));
+        }
+    }
+
     @Test
     void damageInALaterPartIsNamedByItsFileAndOffset() throws Exception {
         Path set = set("10M @/a", "12M @/b");
