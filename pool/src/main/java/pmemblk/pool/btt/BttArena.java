@@ -17,7 +17,7 @@ import pmemblk.pool.media.Medium;
 final class BttArena {
     private static final int EDIT_LOCK_COUNT = 64;
 
-    /** Blocks that are read at once, at most: while they are, none of them is written. */
+    /** Blocks that are read at once, at most: a writer whose free block is among them waits. */
     private static final int MAX_NEIGHBOURS = 64;
 
     private final Medium medium;
