@@ -53,6 +53,9 @@ class GroupCommit implements WritePath {
 
     private final AtomicLong lastSeq;
 
+    /** How many writes were let go because a later one of their block took their place. */
+    private final AtomicLong replacedCount = new AtomicLong();
+
     /**
      * The writes whose data is durable and whose swaps the next step logs; of one step at a time.
      */
@@ -146,6 +149,7 @@ class GroupCommit implements WritePath {
         arena.map().held().put(write);
         writes.set(lane, write);
         if (earlier != null && !earlier.isAmid()) {
+            replacedCount.incrementAndGet();
             replaced(earlier);
         }
         return false;
@@ -289,6 +293,17 @@ class GroupCommit implements WritePath {
 
     private List<HeldWrite> freeze() throws IOException {
         List<HeldWrite> batch = new ArrayList<>();
+        long replaced;
+        do {
+            replaced = replacedCount.get();
+            freezeInto(batch);
+            // A write may have gone before its lane was looked at, and the one that took its place
+            // be in a lane that was looked at before.
+        } while (replacedCount.get() != replaced);
+        return batch;
+    }
+
+    private void freezeInto(List<HeldWrite> batch) throws IOException {
         for (int lane = 0; lane < writes.length(); lane++) {
             HeldWrite write = writes.get(lane);
             if (write == null) {
@@ -307,7 +322,6 @@ class GroupCommit implements WritePath {
                 lock.unlock();
             }
         }
-        return batch;
     }
 
     /**

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import pmemblk.pool.media.Medium;
 
@@ -58,5 +59,40 @@ class GroupCommitTest {
         }
         assertTrue(left <= LANES, left + " of " + ROUNDS + " writes are left");
         model.verifyRunning();
+    }
+
+    @Test
+    void aWriteThatOvertakesAnotherWhileABatchIsFrozenLeavesOneOfThemInIt() throws IOException {
+        CrashModel[] models = new CrashModel[1];
+        boolean[] overtaken = new boolean[1];
+        CrashModel model =
+                new CrashModel(
+                        Medium.Kind.FILE,
+                        LANES,
+                        LANES,
+                        new CrashModel.Counts(),
+                        (medium, laneCount, lanes, held) ->
+                                new GroupCommit(medium, laneCount, lanes, held) {
+                                    @Override
+                                    boolean mayLogNext(HeldWrite write) throws IOException {
+                                        if (write.premapLba() == 1 && !overtaken[0]) {
+                                            overtaken[0] = true;
+                                            models[0].write(2);
+                                        }
+                                        return super.mayLogNext(write);
+                                    }
+                                },
+                        (kind, size, same) -> new CrashMedium(kind, size));
+        models[0] = model;
+
+        model.write(0);
+        model.write(1);
+        model.write(2);
+        // The lane of block 0, which a commit looks at first, is the next to be taken.
+        model.zero(0);
+        model.flush();
+
+        assertTrue(overtaken[0]);
+        model.verifyPowerCuts(-1, 1000, new SplittableRandom(1));
     }
 }
