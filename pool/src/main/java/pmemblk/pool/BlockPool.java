@@ -372,9 +372,7 @@ public final class BlockPool implements AutoCloseable {
         try {
             for (long done = 0; done < bytes.byteSize(); ) {
                 int from = (int) ((offset + done) % blockSize);
-                long count = Math.min(bytes.byteSize() - done, blockSize - from);
-                writeInBlock((offset + done) / blockSize, from, bytes.asSlice(done, count));
-                done += count;
+                done += writeSome((offset + done) / blockSize, from, bytes.asSlice(done));
             }
             flushIfEveryWrite();
         } catch (IOException | InternalError e) {
@@ -385,12 +383,14 @@ public final class BlockPool implements AutoCloseable {
         source.position(source.limit());
     }
 
-    private void writeInBlock(long block, int from, MemorySegment source) throws IOException {
-        if (source.byteSize() == blockSize) {
-            table.write(block, source);
-        } else {
-            table.edit(block, from, source);
+    /** Writes bytes from {@code from} of a block on; returns how many, at least one. */
+    private long writeSome(long block, int from, MemorySegment source) throws IOException {
+        if (from == 0 && source.byteSize() >= blockSize) {
+            return table.write(block, source);
         }
+        long count = Math.min(source.byteSize(), blockSize - from);
+        table.edit(block, from, source.asSlice(0, count));
+        return count;
     }
 
     /** Makes a range read as zeroes; data is written only where it covers a part of a block. */

@@ -134,7 +134,7 @@ final class HeldTableFile implements AutoCloseable {
 
     /** Whether the table speaks of the pool as it is; false if nothing would be lost without it. */
     private boolean belongs(Path path) throws IOException {
-        if (medium.size() < PAGE + HeldTable.size()) {
+        if (medium.size() < PAGE + HeldTable.size(0)) {
             return false;
         }
         try (Arena memory = Arena.ofConfined()) {
@@ -165,7 +165,7 @@ final class HeldTableFile implements AutoCloseable {
     private static HeldTableFile make(Path file, PoolFiles pool) throws IOException {
         Medium medium;
         try {
-            medium = LockedFile.create(file, PAGE + HeldTable.size()).medium();
+            medium = LockedFile.create(file, PAGE + HeldTable.size(HeldTable.MAX_LINES)).medium();
         } catch (IOException e) {
             throw PoolFiles.translated(file, e);
         }

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** What becomes of the writes that a killed process held, and of the file that tells of them. */
 class HeldTableFileTest {
     private static final int BLOCK_SIZE = 4096;
-    private static final int HELD = 5;
+    private static final int HELD = 40;
 
     @TempDir private Path folder;
 

@@ -11,7 +11,7 @@ import java.util.Arrays;
 final class KilledWriter {
     private KilledWriter() {}
 
-    /** Fills the first {@code count} blocks with bytes of 7, and dies. */
+    /** Fills the first {@code count} blocks with bytes of 7, half of them at once, and dies. */
     static void run(Path pool, int count, Path heldWrites)
             throws IOException, InterruptedException {
         Process process =
@@ -42,9 +42,14 @@ final class KilledWriter {
                         .withDurability(Durability.ON_FLUSH)
                         .withHeldWritesDirectory(Path.of(args[2]));
         try (BlockPool pool = BlockPool.open(Path.of(args[0]), options)) {
-            for (int block = 0; block < Integer.parseInt(args[1]); block++) {
+            int count = Integer.parseInt(args[1]);
+            int single = (count + 1) / 2;
+            for (int block = 0; block < single; block++) {
                 pool.write(block, ByteBuffer.wrap(content(pool.blockSize())));
             }
+            pool.writeBytes(
+                    (long) single * pool.blockSize(),
+                    ByteBuffer.wrap(content((count - single) * pool.blockSize())));
             Runtime.getRuntime().halt(9);
         }
     }

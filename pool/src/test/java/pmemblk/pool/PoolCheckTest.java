@@ -415,7 +415,7 @@ class PoolCheckTest {
     void writesThatAKilledServerHeldAreNotedAndTakenOverByARepair() throws Exception {
         Path pool = folder.resolve("disk.pool");
         BlockPool.create(pool, 4096, 20 << 20, 0600).close();
-        KilledWriter.run(pool, 5, heldWrites);
+        KilledWriter.run(pool, 20, heldWrites);
         flip(pool, ARENA);
         byte[] killed = Files.readAllBytes(pool);
         PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
@@ -424,18 +424,18 @@ class PoolCheckTest {
 
         assertEquals(1, checked.damage().size(), checked.toString());
         assertTrue(
-                checked.notes().getFirst().startsWith("5 writes that a killed server replied to"));
+                checked.notes().getFirst().startsWith("20 writes that a killed server replied to"));
         assertArrayEquals(killed, Files.readAllBytes(pool));
 
         PoolCheck repaired = PoolCheck.repair(pool, options, Progress.NONE);
 
         assertTrue(repaired.isConsistent(), repaired.toString());
         assertEquals(
-                List.of("5 writes that a killed server replied to were taken over"),
+                List.of("20 writes that a killed server replied to were taken over"),
                 repaired.notes());
         assertNull(LibPmemblk.pmempoolComplaint(pool));
         try (LibPmemblk real = LibPmemblk.open(pool, 4096)) {
-            for (long block = 0; block < 5; block++) {
+            for (long block = 0; block < 20; block++) {
                 assertArrayEquals(KilledWriter.content(4096), real.read(block));
             }
         }

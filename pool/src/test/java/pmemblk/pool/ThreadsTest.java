@@ -19,6 +19,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -32,6 +33,10 @@ class ThreadsTest {
     private static final int LANES = 256;
     private static final int BLOCKS = 4;
     private static final int THREADS = 6;
+
+    /** As many as are filled where they are, if they read as zeroes. */
+    private static final int NEW_BLOCKS = 8;
+
     private static final int ROUNDS = 2000;
 
     @TempDir private Path folder;
@@ -165,13 +170,45 @@ class ThreadsTest {
         }
     }
 
+    /** New blocks are filled where they are, and filled there again after they were zeroed. */
+    @Test
+    void aReadOfABlockThatIsFilledWhereItIsNeverMixesWrites() throws Exception {
+        try (BlockPool pool = open(false, Durability.ON_FLUSH, LARGE_BLOCK_SIZE)) {
+            CountDownLatch writing = new CountDownLatch(1);
+            List<Callable<Void>> tasks = new ArrayList<>();
+            tasks.add(
+                    () -> {
+                        int length = NEW_BLOCKS * LARGE_BLOCK_SIZE;
+                        ByteBuffer[] blocks = new ByteBuffer[2];
+                        for (int i = 0; i < 2; i++) {
+                            blocks[i] = ByteBuffer.allocateDirect(length);
+                            MemorySegment.ofBuffer(blocks[i]).fill((byte) i);
+                        }
+                        for (int i = 0; i < ROUNDS; i++) {
+                            pool.writeBytes(0, blocks[i % 2].clear());
+                            pool.zeroBytes(0, length);
+                        }
+                        writing.countDown();
+                        return null;
+                    });
+            for (int i = 1; i < THREADS; i++) {
+                tasks.add(
+                        () -> {
+                            readUnmixed(pool, writing);
+                            return null;
+                        });
+            }
+            runAll(tasks);
+        }
+    }
+
     /**
      * A write may come just while a commit gathers its batch, an earlier one of its block in it.
      */
     @ParameterizedTest
     @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
-    void noBlockGetsTwoOwnersWhateverComesDuringCommits(boolean inMemory, Durability durability)
-            throws Exception {
+    void noBlockIsLostOrGetsTwoOwnersWhateverComesDuringCommits(
+            boolean inMemory, Durability durability) throws Exception {
         BlockPool pool = open(inMemory, durability);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(4);
         List<Callable<Void>> tasks = new ArrayList<>();
@@ -180,21 +217,35 @@ class ThreadsTest {
             tasks.add(
                     () -> {
                         SplittableRandom random = new SplittableRandom(seed);
-                        ByteBuffer block = ByteBuffer.allocateDirect(BLOCK_SIZE);
+                        ByteBuffer blocks = ByteBuffer.allocateDirect(NEW_BLOCKS * BLOCK_SIZE);
                         while (System.nanoTime() < end) {
-                            pool.write(random.nextInt(BLOCKS), block.clear());
-                            if (random.nextInt(8) == 0) {
-                                pool.flush();
+                            MemorySegment.ofBuffer(blocks.clear()).fill((byte) random.nextInt());
+                            switch (random.nextInt(10)) {
+                                case 0 -> pool.flush();
+                                case 1 -> pool.setZero(random.nextInt(BLOCKS));
+                                case 2 -> pool.zeroBytes(0, blocks.capacity());
+                                case 3 -> pool.writeBytes(0, blocks);
+                                default ->
+                                        pool.write(
+                                                random.nextInt(BLOCKS),
+                                                blocks.slice(0, BLOCK_SIZE));
                             }
                         }
                         return null;
                     });
         }
+        ByteBuffer written = ByteBuffer.allocate(NEW_BLOCKS * BLOCK_SIZE);
         try (pool) {
             runAll(tasks);
+            pool.readBytes(0, written);
         }
 
         assertEquals(List.of(), BlockPool.check(pool.info().path(), 0).damage());
+        ByteBuffer found = ByteBuffer.allocate(NEW_BLOCKS * BLOCK_SIZE);
+        try (BlockPool reopened = BlockPool.open(pool.info().path(), PoolOptions.DEFAULT)) {
+            reopened.readBytes(0, found);
+        }
+        assertEquals(written.flip(), found.flip());
     }
 
     @ParameterizedTest

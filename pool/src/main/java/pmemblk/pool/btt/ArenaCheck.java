@@ -249,6 +249,20 @@ final class ArenaCheck {
         }
     }
 
+    /** Sees that a block which a killed process had filled where it is exists. */
+    void checkFilled(HeldTable.Filled block) {
+        if (block.premapLba() < 0 || block.premapLba() >= info.externalNlba()) {
+            flaws.add(
+                    Flaw.ofArena(
+                            "held write",
+                            index,
+                            base + info.mapOffset(),
+                            "a block below " + info.externalNlba(),
+                            "" + block.premapLba(),
+                            null));
+        }
+    }
+
     /** Sees that a write which a killed process held lies in its lane's free block. */
     void checkHeld(HeldTable.Entry held) throws IOException {
         int premapLba = held.premapLba();

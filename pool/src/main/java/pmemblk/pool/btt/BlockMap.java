@@ -15,7 +15,7 @@ import pmemblk.pool.media.Medium;
  * block, and no later write of a block can be logged while an earlier one's entry could get lost.
  */
 final class BlockMap {
-    private static final int LINE = 16;
+    static final int LINE = 16;
 
     /** As many entries as a range may span, so that it takes each lock once at most. */
     static final int MAX_RANGE = InfoBlock.NFREE * LINE;
@@ -24,6 +24,7 @@ final class BlockMap {
     private final long offset;
     private final int count;
     private final HeldWrites held = new HeldWrites();
+    private final FilledLines filled = new FilledLines();
     private final Lock[] locks = new Lock[InfoBlock.NFREE];
 
     /**
@@ -47,15 +48,30 @@ final class BlockMap {
         return held;
     }
 
+    /** The blocks that were filled where they are; changed under the locks of their entries. */
+    FilledLines filled() {
+        return filled;
+    }
+
     /** The entry as readers are to see it. */
     int get(int premapLba) throws IOException {
+        // In the order in which a block goes from one to the next, or one could be missed.
+        FilledLine line = filled.with(premapLba);
         HeldWrite write = held.get(premapLba);
-        return write == null ? stored(premapLba) : MapEntry.normal(write.postmapLba());
+        if (write != null) {
+            return MapEntry.normal(write.postmapLba());
+        }
+        return line == null ? stored(premapLba) : line.entry(premapLba);
+    }
+
+    /** Whether a block's entry is yet to be stored. */
+    boolean isPending(int premapLba) {
+        return held.get(premapLba) != null || filled.with(premapLba) != null;
     }
 
     /** Whether {@link #get} can do without waiting for a device. */
     boolean isAtHand(int premapLba) {
-        return held.get(premapLba) != null || medium.isAtHand(entryOffset(premapLba));
+        return isPending(premapLba) || medium.isAtHand(entryOffset(premapLba));
     }
 
     /** The entry as stored. */
@@ -95,9 +111,22 @@ final class BlockMap {
         medium.store(entryOffset(premapLba), entry);
     }
 
-    /** Sees to it that {@link #set} finds a place; the caller holds the entry's lock. */
-    void reserve(int premapLba) throws IOException {
-        medium.reserve(entryOffset(premapLba));
+    /** Stores the first {@code rangeCount} of some entries; the caller holds their locks. */
+    void setAll(int firstPremapLba, int[] entries, int rangeCount) throws IOException {
+        if (rangeCount > 0) {
+            medium.storeAll(entryOffset(firstPremapLba), entries, rangeCount);
+        }
+    }
+
+    /** Sees to it that {@link #set} finds places; the caller holds the entries' locks. */
+    void reserve(int firstPremapLba, int rangeCount) throws IOException {
+        // One entry a line and the last reach every page.
+        for (int lba = firstPremapLba; lba < firstPremapLba + rangeCount; lba += LINE) {
+            medium.reserve(entryOffset(lba));
+        }
+        if (rangeCount > 1) {
+            medium.reserve(entryOffset(firstPremapLba + rangeCount - 1));
+        }
     }
 
     void persist(int firstPremapLba, int rangeCount) throws IOException {
@@ -117,25 +146,26 @@ final class BlockMap {
      * Locks a range of {@link #rangeFrom}; in the order of the locks, so that none waits in vain.
      */
     void lockRange(int firstPremapLba, int rangeCount) {
-        for (int i = 0; i < locks.length; i++) {
-            if (inRange(i, firstPremapLba, rangeCount)) {
-                locks[i].lock();
-            }
+        int from = lockIndex(firstPremapLba);
+        int to = from + lineCount(firstPremapLba, rangeCount);
+        for (int i = locks.length; i < to; i++) {
+            locks[i - locks.length].lock();
+        }
+        for (int i = from; i < Math.min(to, locks.length); i++) {
+            locks[i].lock();
         }
     }
 
     void unlockRange(int firstPremapLba, int rangeCount) {
-        for (int i = 0; i < locks.length; i++) {
-            if (inRange(i, firstPremapLba, rangeCount)) {
-                locks[i].unlock();
-            }
+        int from = lockIndex(firstPremapLba);
+        int to = from + lineCount(firstPremapLba, rangeCount);
+        for (int i = from; i < to; i++) {
+            locks[i % locks.length].unlock();
         }
     }
 
-    private static boolean inRange(int lockIndex, int firstPremapLba, int rangeCount) {
-        int firstLine = firstPremapLba / LINE;
-        int lineCount = (firstPremapLba + rangeCount - 1) / LINE - firstLine + 1;
-        return Math.floorMod(lockIndex - firstLine, InfoBlock.NFREE) < lineCount;
+    private static int lineCount(int firstPremapLba, int rangeCount) {
+        return (firstPremapLba + rangeCount - 1) / LINE - firstPremapLba / LINE + 1;
     }
 
     private static int lockIndex(int premapLba) {

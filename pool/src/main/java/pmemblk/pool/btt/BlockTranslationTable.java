@@ -21,6 +21,12 @@ import pmemblk.pool.media.Medium;
 public final class BlockTranslationTable {
     private static final Logger LOG = LoggerFactory.getLogger(BlockTranslationTable.class);
 
+    /**
+     * So many blocks that read as zeroes are filled where they are, and so stay together; of fewer
+     * the swaps are logged, which takes one sector for many where their map entries take one each.
+     */
+    private static final int MIN_FILLED = 8;
+
     private final BttArena[] arenas;
 
     /** The external LBA of each arena's first block. */
@@ -144,8 +150,21 @@ public final class BlockTranslationTable {
         if (path != null) {
             table.keepOnly(latest, laneCount);
         }
+        for (HeldTable.Filled block : table.filled(latest)) {
+            BttArena arena = HeldTable.arenaOf(block.arena(), block.premapLba(), arenas);
+            BlockMap map = arena.map();
+            // The data are durable since the sync before recovery.
+            int entry = map.stored(block.premapLba());
+            if (MapEntry.readsAsZeroes(entry)) {
+                int owned = MapEntry.explicit(entry, block.premapLba());
+                map.set(block.premapLba(), MapEntry.normal(MapEntry.postmapLba(owned)));
+                if (path != null) {
+                    path.stored(arena, block.premapLba(), 1);
+                }
+            }
+        }
         for (HeldTable.Entry entry : latest) {
-            BttArena arena = entry.arenaOf(arenas);
+            BttArena arena = HeldTable.arenaOf(entry.arena(), entry.premapLba(), arenas);
             if (arena.map().stored(entry.premapLba()) == MapEntry.normal(entry.postmapLba())) {
                 continue;
             }
@@ -232,10 +251,29 @@ public final class BlockTranslationTable {
         }
     }
 
-    /** Replaces a block with {@code source}, a whole one. */
-    public void write(long lba, MemorySegment source) throws IOException {
+    /**
+     * Replaces a block, and maybe others that follow it, by the whole blocks in {@code source}.
+     *
+     * @return how many bytes of {@code source} were written, at least a block's
+     */
+    public long write(long lba, MemorySegment source) throws IOException {
         int arena = arenaOf(lba);
-        arenas[arena].write(premapLba(arena, lba), source);
+        int premapLba = premapLba(arena, lba);
+        if (source.byteSize() >= (long) MIN_FILLED * blockSize
+                && arenas[arena].readsAsZeroes(premapLba)) {
+            long filled = arenas[arena].fill(premapLba, source);
+            if (filled > 0) {
+                return filled;
+            }
+        }
+        arenas[arena].write(premapLba, source.asSlice(0, blockSize));
+        return blockSize;
+    }
+
+    /** Writes as {@link #write} does, but only what can be filled where it is: maybe nothing. */
+    long fill(long lba, MemorySegment source) throws IOException {
+        int arena = arenaOf(lba);
+        return arenas[arena].fill(premapLba(arena, lba), source);
     }
 
     /**

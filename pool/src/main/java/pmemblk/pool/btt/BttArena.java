@@ -20,6 +20,12 @@ final class BttArena {
     /** Blocks that are read at once, at most: a writer whose free block is among them waits. */
     private static final int MAX_NEIGHBOURS = 64;
 
+    /** Blocks that are filled at once, at most: writers of others wait for their locks. */
+    private static final int MAX_FILLED = 256;
+
+    /** Map entries that are stored at once, at most. */
+    private static final int MAX_STORED = 256;
+
     private final Medium medium;
     private final int index;
     private final WritePath path;
@@ -206,7 +212,13 @@ final class BttArena {
     /** Replaces a block, whatever its state; {@code source} is a whole one. */
     void write(int premapLba, MemorySegment source) throws IOException {
         refuseIfFailed();
-        int lane = path.takeLane();
+        int lane = path.tryTakeLane();
+        if (lane < 0) {
+            if (fill(premapLba, source) > 0) {
+                return;
+            }
+            lane = path.takeLane();
+        }
         boolean done = true;
         try {
             int free = fillFreeBlock(lane, source);
@@ -222,6 +234,59 @@ final class BttArena {
                 giveLane(lane);
             }
         }
+    }
+
+    /**
+     * Replaces blocks in a row by the whole blocks in {@code source}, by one write and without a
+     * lane, as far as they read as zeroes and what they own lies in a row on the medium.
+     *
+     * @return how many bytes of {@code source} were written, maybe 0
+     */
+    long fill(int firstPremapLba, MemorySegment source) throws IOException {
+        int blockSize = info.externalLbaSize();
+        int wanted = (int) Math.min(source.byteSize() / blockSize, MAX_FILLED);
+        wanted =
+                BlockMap.rangeFrom(firstPremapLba, Math.min(wanted, blockCount() - firstPremapLba));
+        map.lockRange(firstPremapLba, wanted);
+        try {
+            refuseIfFailed();
+            int count = path.fillable(this, firstPremapLba, ownedInRow(firstPremapLba, wanted));
+            if (count == 0) {
+                return 0;
+            }
+            int owned = ownedBlock(firstPremapLba);
+            // Not waited for: a reader may be about to take one of the locks.
+            if (readers.areRead(owned, count)) {
+                return 0;
+            }
+            // A full file system fails this request, and not the commit that stores the entries.
+            map.reserve(firstPremapLba, count);
+            MemorySegment part = source.asSlice(0, (long) count * blockSize);
+            medium.write(dataOffset + (long) owned * info.internalLbaSize(), part);
+            path.filled(this, firstPremapLba, count, owned);
+            return part.byteSize();
+        } finally {
+            map.unlockRange(firstPremapLba, wanted);
+        }
+    }
+
+    /** How many blocks from the first on own blocks in a row. */
+    private int ownedInRow(int firstPremapLba, int most) throws IOException {
+        if (info.externalLbaSize() != info.internalLbaSize()) {
+            return 1;
+        }
+        int first = ownedBlock(firstPremapLba);
+        int count = 1;
+        while (count < most && ownedBlock(firstPremapLba + count) == first + count) {
+            count++;
+        }
+        return count;
+    }
+
+    private int ownedBlock(int premapLba) throws IOException {
+        int entry = MapEntry.explicit(map.stored(premapLba), premapLba);
+        postmapOffset(premapLba, entry);
+        return MapEntry.postmapLba(entry);
     }
 
     /** Gives a lane back, unless the arena failed: then nobody knows what its pair says. */
@@ -332,7 +397,7 @@ final class BttArena {
         postmapOffset(premapLba, oldEntry);
         refuseIfFailed();
         // A full file system fails this request, and not the commit that will store the entry.
-        map.reserve(premapLba);
+        map.reserve(premapLba, 1);
         try {
             return path.swap(this, lane, premapLba, oldEntry, free);
         } catch (IOException | RuntimeException | Error e) {
@@ -357,15 +422,22 @@ final class BttArena {
         try {
             refuseIfFailed();
             boolean changed = false;
+            int[] entries = new int[Math.min(count, MAX_STORED)];
+            int unstored = 0;
             while (done < count && path.mayStore(this, first + done)) {
                 int entry = map.stored(first + done);
                 boolean zeroes = MapEntry.readsAsZeroes(entry);
-                if (!zeroes) {
-                    map.set(first + done, MapEntry.zero(entry));
+                if (zeroes || unstored == entries.length) {
+                    map.setAll(first + done - unstored, entries, unstored);
+                    unstored = 0;
                 }
-                changed |= !zeroes || map.held().get(first + done) != null;
+                if (!zeroes) {
+                    entries[unstored++] = MapEntry.zero(entry);
+                }
+                changed |= !zeroes || map.isPending(first + done);
                 done++;
             }
+            map.setAll(first + done - unstored, entries, unstored);
             if (changed) {
                 path.stored(this, first, done);
             }

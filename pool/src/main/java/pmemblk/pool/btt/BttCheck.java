@@ -86,6 +86,8 @@ public final class BttCheck {
                         .mapToInt(InfoBlock::nfree)
                         .reduce(InfoBlock.NFREE, Math::min);
         List<HeldTable.Entry> heldWrites = heldWrites(held, laneCount);
+        List<HeldTable.Filled> filled =
+                held == null || held.isInvalid() ? List.of() : held.filled(heldWrites);
         long base = site.base();
         long firstBlock = 0;
         for (int i = 0; i < found.infos().size(); i++) {
@@ -99,6 +101,11 @@ public final class BttCheck {
                     arena.checkHeld(write);
                 }
             }
+            for (HeldTable.Filled block : filled) {
+                if (block.arena() == i) {
+                    arena.checkFilled(block);
+                }
+            }
             base += info.nextOffset();
             firstBlock += info.externalNlba();
         }
@@ -106,7 +113,11 @@ public final class BttCheck {
             notes.add("what lies behind arena " + found.infos().size() + " was not checked");
         }
         return new Result(
-                flaws.listed(), flaws.unlistedCount(), notes, unfinished, heldWrites.size());
+                flaws.listed(),
+                flaws.unlistedCount(),
+                notes,
+                unfinished,
+                heldWrites.size() + filled.size());
     }
 
     private List<HeldTable.Entry> heldWrites(@Nullable HeldTable held, int laneCount)

@@ -3,6 +3,7 @@ package pmemblk.pool.btt;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -38,6 +39,12 @@ import pmemblk.pool.media.Medium;
  * the same block is logged. Nothing is stored before all that it depends on is durable, since the
  * kernel may write back any page at any time.
  *
+ * <p>Blocks that read as zeroes need no lane: while their entries say so, nobody can see what the
+ * blocks hold that they own, so these are filled where they are, and a block that was written for
+ * the first time lies beside its neighbours. They are frozen and synced with the batch; in the
+ * second step their entries are stored instead of logged, and are durable with its sync. A crash
+ * before that leaves zeroes.
+ *
  * <p>A {@link HeldTable}, if there is one, lets the held writes outlive the process. After a failed
  * sync nothing is tried again: what the kernel dropped it would report as written.
  */
@@ -56,10 +63,14 @@ class GroupCommit implements WritePath {
     /** How many writes were let go because a later one of their block took their place. */
     private final AtomicLong replacedCount = new AtomicLong();
 
-    /**
-     * The writes whose data is durable and whose swaps the next step logs; of one step at a time.
-     */
-    private List<HeldWrite> prepared = List.of();
+    /** Lines with blocks that were filled since the last freeze, and some that have none left. */
+    private final Queue<FilledLine> filledLines = new ConcurrentLinkedQueue<>();
+
+    /** The places of lines in the table. */
+    private final Slots lineSlots;
+
+    /** What the next step completes; of one step at a time. */
+    private Batch prepared = Batch.EMPTY;
 
     /** The writes that are logged, the oldest first, and some that have been published since. */
     private final Queue<HeldWrite> logged = new ConcurrentLinkedQueue<>();
@@ -71,14 +82,29 @@ class GroupCommit implements WritePath {
 
     private final AtomicBoolean persistStarting = new AtomicBoolean();
 
-    /** Whether map entries were stored since the last first sync, or are about to be. */
-    private volatile boolean entriesStored;
+    /** How often entries were stored that no flog entry stands for. */
+    private final AtomicLong entriesStored = new AtomicLong();
+
+    /** How many of those are durable. */
+    private volatile long entriesDurable;
 
     /** When the last commit began, by {@link System#nanoTime}. */
     private volatile long lastCommitNanos = System.nanoTime();
 
     /** Why nothing can be made durable any more; set once, by a commit. */
     private volatile @Nullable Throwable failure;
+
+    /** What one commit makes durable: the data are, when it is completed. */
+    private record Batch(List<HeldWrite> writes, List<FrozenLine> lines) {
+        static final Batch EMPTY = new Batch(List.of(), List.of());
+
+        boolean isEmpty() {
+            return writes.isEmpty() && lines.isEmpty();
+        }
+    }
+
+    /** Those filled blocks of a line that are in a batch. */
+    private record FrozenLine(FilledLine line, int blocks) {}
 
     GroupCommit(Medium medium, int laneCount, Lanes lanes, @Nullable HeldTable table) {
         this.medium = medium;
@@ -87,6 +113,7 @@ class GroupCommit implements WritePath {
         this.maxLogged = laneCount * 7 / 8;
         this.writes = new AtomicReferenceArray<>(laneCount);
         this.lastSeq = new AtomicLong();
+        this.lineSlots = new Slots(table == null ? HeldTable.MAX_LINES : table.lineCount());
     }
 
     /** A thread that is there while it has something to do. */
@@ -119,11 +146,18 @@ class GroupCommit implements WritePath {
 
     @Override
     public int takeLane() throws IOException {
-        int lane = lanes.tryTake();
+        int lane = tryTakeLane();
         while (lane < 0) {
-            if (!publishLogged()) {
-                flush();
-            }
+            flush();
+            lane = tryTakeLane();
+        }
+        return lane;
+    }
+
+    @Override
+    public int tryTakeLane() throws IOException {
+        int lane = lanes.tryTake();
+        while (lane < 0 && publishLogged()) {
             lane = lanes.tryTake();
         }
         return lane;
@@ -142,7 +176,11 @@ class GroupCommit implements WritePath {
             throws IOException {
         requireSound();
         HeldWrite earlier = arena.map().held().get(premapLba);
-        HeldWrite write = new HeldWrite(arena, premapLba, lane, oldEntry, postmapLba, earlier);
+        FilledLine filled = arena.map().filled().with(premapLba);
+        boolean amid = arena.map().filled().areCommitting(premapLba);
+        // The entry of a filled block that a commit has begun with is stored before this is logged.
+        int replacedEntry = filled != null && amid ? filled.entry(premapLba) : oldEntry;
+        HeldWrite write = new HeldWrite(arena, premapLba, lane, replacedEntry, postmapLba, earlier);
         if (table != null) {
             table.put(lane, lastSeq.incrementAndGet(), arena.index(), premapLba, postmapLba);
         }
@@ -152,7 +190,90 @@ class GroupCommit implements WritePath {
             replacedCount.incrementAndGet();
             replaced(earlier);
         }
+        if (filled != null && !amid) {
+            replacedCount.incrementAndGet();
+            empty(arena, premapLba);
+        }
         return false;
+    }
+
+    @Override
+    public int fillable(BttArena arena, int firstPremapLba, int count) throws IOException {
+        int fillable = 0;
+        FilledLine line = null;
+        while (fillable < count) {
+            int lba = firstPremapLba + fillable;
+            if (line == null || lba % BlockMap.LINE == 0) {
+                line = lineFor(arena, lba);
+            }
+            if (line == null || !isFillable(arena.map(), lba, line)) {
+                break;
+            }
+            fillable++;
+        }
+        return fillable;
+    }
+
+    private boolean isFillable(BlockMap map, int premapLba, FilledLine line) throws IOException {
+        int entry = map.stored(premapLba);
+        return MapEntry.readsAsZeroes(entry)
+                && map.held().get(premapLba) == null
+                && !line.hasFilled(premapLba)
+                && (MapEntry.isInitial(entry) || mayFillZeroed());
+    }
+
+    /**
+     * Whether all blocks that were zeroed are so on the device: the block of one that is not may be
+     * what a power cut brings back. (Overridden where a crash test shows that.)
+     */
+    boolean mayFillZeroed() {
+        return entriesStored.get() == entriesDurable;
+    }
+
+    /** The line of a block, which will be frozen; null if there is no place for it in the table. */
+    private @Nullable FilledLine lineFor(BttArena arena, int premapLba) {
+        FilledLine line = arena.map().filled().of(premapLba);
+        if (line == null) {
+            int slot = lineSlots.take();
+            if (slot < 0) {
+                return null;
+            }
+            line = new FilledLine(arena, premapLba / BlockMap.LINE, slot);
+            arena.map().filled().put(line);
+        }
+        if (line.queue()) {
+            filledLines.add(line);
+        }
+        return line;
+    }
+
+    @Override
+    public void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba)
+            throws IOException {
+        requireSound();
+        for (int done = 0; done < count; ) {
+            int lba = firstPremapLba + done;
+            int inLine = Math.min(count - done, BlockMap.LINE - lba % BlockMap.LINE);
+            FilledLine line = Objects.requireNonNull(arena.map().filled().of(lba));
+            line.add(lba, inLine, firstPostmapLba + done);
+            account(line);
+            done += inLine;
+        }
+    }
+
+    /** Forgets that a block was filled where it is, unless a commit has begun with it. */
+    private void empty(BttArena arena, int premapLba) throws IOException {
+        FilledLine line = arena.map().filled().of(premapLba);
+        if (line != null) {
+            line.remove(FilledLine.blocks(premapLba, 1));
+            account(line);
+        }
+    }
+
+    private void account(FilledLine line) throws IOException {
+        if (table != null) {
+            table.putLine(line);
+        }
     }
 
     /**
@@ -177,6 +298,9 @@ class GroupCommit implements WritePath {
 
     @Override
     public boolean mayStore(BttArena arena, int premapLba) throws IOException {
+        if (arena.map().filled().areCommitting(premapLba)) {
+            return false;
+        }
         HeldWrite write = arena.map().held().get(premapLba);
         HeldWrite amid = write == null ? null : write.amid();
         if (amid != null && amid.isLogged()) {
@@ -188,9 +312,10 @@ class GroupCommit implements WritePath {
 
     @Override
     public void stored(BttArena arena, int firstPremapLba, int count) throws IOException {
-        entriesStored = true;
+        entriesStored.incrementAndGet();
         requireSound();
         for (int lba = firstPremapLba; lba < firstPremapLba + count; lba++) {
+            empty(arena, lba);
             HeldWrite write = arena.map().held().get(lba);
             if (write != null) {
                 arena.map().held().remove(write);
@@ -234,7 +359,7 @@ class GroupCommit implements WritePath {
     public void checkpoint() throws IOException {
         flush();
         if (publishLogged()) {
-            entriesStored = true;
+            entriesStored.incrementAndGet();
             flush();
         }
     }
@@ -254,16 +379,21 @@ class GroupCommit implements WritePath {
         requireSound();
         try {
             boolean prepare = begin && mayPrepare();
-            List<HeldWrite> batch = prepared;
-            prepared = prepare ? freeze() : List.of();
-            if (!batch.isEmpty() || !prepared.isEmpty() || entriesStored) {
+            Batch batch = prepared;
+            prepared = prepare ? freeze() : Batch.EMPTY;
+            long stored = entriesStored.get();
+            if (!batch.isEmpty() || !prepared.isEmpty() || stored != entriesDurable) {
                 lastCommitNanos = System.nanoTime();
-                entriesStored = false;
-                for (HeldWrite write : batch) {
+                for (HeldWrite write : batch.writes()) {
                     log(write);
                 }
+                for (FrozenLine frozen : batch.lines()) {
+                    store(frozen);
+                }
                 sync();
-                keepLogged(batch);
+                entriesDurable = stored;
+                keepLogged(batch.writes());
+                letGo(batch.lines());
             }
             if (begin && !prepare) {
                 return SharedCommit.Progress.PUT_OFF;
@@ -287,23 +417,33 @@ class GroupCommit implements WritePath {
      * crash test shows that.)
      */
     boolean mayPrepare() {
-        return prepared.stream()
-                .allMatch(write -> write.arena().map().held().get(write.premapLba()) == write);
+        boolean overtaken =
+                prepared.writes().stream()
+                        .anyMatch(
+                                write ->
+                                        write.arena().map().held().get(write.premapLba()) != write);
+        for (int lane = 0; lane < writes.length() && !overtaken; lane++) {
+            HeldWrite write = writes.get(lane);
+            overtaken =
+                    write != null && write.arena().map().filled().areCommitting(write.premapLba());
+        }
+        return !overtaken;
     }
 
-    private List<HeldWrite> freeze() throws IOException {
-        List<HeldWrite> batch = new ArrayList<>();
+    private Batch freeze() throws IOException {
+        Batch batch = new Batch(new ArrayList<>(), new ArrayList<>());
         long replaced;
         do {
             replaced = replacedCount.get();
-            freezeInto(batch);
-            // A write may have gone before its lane was looked at, and the one that took its place
-            // be in a lane that was looked at before.
+            freezeWrites(batch.writes());
+            freezeLines(batch.lines());
+            // A write may have gone before it was looked at, and the one that took its place be
+            // where was looked before.
         } while (replacedCount.get() != replaced);
         return batch;
     }
 
-    private void freezeInto(List<HeldWrite> batch) throws IOException {
+    private void freezeWrites(List<HeldWrite> batch) throws IOException {
         for (int lane = 0; lane < writes.length(); lane++) {
             HeldWrite write = writes.get(lane);
             if (write == null) {
@@ -321,6 +461,61 @@ class GroupCommit implements WritePath {
             } finally {
                 lock.unlock();
             }
+        }
+    }
+
+    private void freezeLines(List<FrozenLine> batch) {
+        // As many as there are now: those that come meanwhile are the next batch's.
+        for (int left = filledLines.size(); left > 0; left--) {
+            FilledLine line = filledLines.remove();
+            line.lock().lock();
+            try {
+                line.unqueue();
+                int blocks = line.freeze();
+                if (blocks != 0) {
+                    batch.add(new FrozenLine(line, blocks));
+                }
+                letGoIfEmpty(line);
+            } finally {
+                line.lock().unlock();
+            }
+        }
+    }
+
+    /** Stores the entries of filled blocks, whose data are durable since the first sync. */
+    private void store(FrozenLine frozen) throws IOException {
+        FilledLine line = frozen.line();
+        int[] entries = new int[BlockMap.LINE];
+        int count = 0;
+        for (int i = 0; i <= BlockMap.LINE; i++) {
+            if ((frozen.blocks() >> i & 1) != 0) {
+                entries[count++] = line.entry(line.firstPremapLba() + i);
+            } else if (count > 0) {
+                line.arena().map().setAll(line.firstPremapLba() + i - count, entries, count);
+                count = 0;
+            }
+        }
+    }
+
+    private void letGo(List<FrozenLine> lines) throws IOException {
+        for (FrozenLine frozen : lines) {
+            FilledLine line = frozen.line();
+            line.lock().lock();
+            try {
+                line.committed(frozen.blocks());
+                account(line);
+                letGoIfEmpty(line);
+            } finally {
+                line.lock().unlock();
+            }
+        }
+    }
+
+    /** Lets go of a line without filled blocks that is not about to be frozen. */
+    private void letGoIfEmpty(FilledLine line) {
+        if (line.filled() == 0 && !line.isQueued()) {
+            line.arena().map().filled().remove(line);
+            lineSlots.give(line.slot());
         }
     }
 

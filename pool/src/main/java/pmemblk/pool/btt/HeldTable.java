@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -25,22 +26,37 @@ import pmemblk.pool.media.Medium;
  *  16  arena     4 bytes
  * after the last slot:
  *   0  invalid   8 bytes; not 0 once a sync has failed, and the data with it
+ * slot of a line k at slots offset + 8200 + 16 k, for blocks filled where they are:
+ *   0  line      4 bytes: the number of a line of 16 map entries
+ *   4  arena     4 bytes
+ *   8  blocks    8 bytes: a bit for each filled block; 0 in an empty slot
  * </pre>
  *
- * <p>A slot is filled by one store of its seq after all else, and emptied by one. Its lane's owner
- * does either, under the lock of the write's map entry.
+ * <p>A slot is filled by one store, of its seq or blocks, after all else, and emptied by one. Its
+ * lane's owner does either, under the lock of the write's map entry; or whoever has the lock of the
+ * line. Where a block is filled and a lane holds a write of it, that one is the later. There may be
+ * any number of slots for lines, and none in a table of an older version.
  */
 public final class HeldTable {
+    /** Slots for lines that are worth having: with fewer, writes wait for a commit more often. */
+    public static final int MAX_LINES = 65536;
+
     private static final long SLOT_STRIDE = 32;
     private static final long PREMAP = 8;
     private static final long ARENA = 16;
     private static final long INVALID = InfoBlock.NFREE * SLOT_STRIDE;
+    private static final long LINES = INVALID + Long.BYTES;
+    private static final long LINE_STRIDE = 16;
+    private static final long BLOCKS = 8;
+
+    private static final ValueLayout.OfInt WORD =
+            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final Medium medium;
     private final long slotsOffset;
 
     /**
-     * A table for {@code laneCount} lanes.
+     * A table with a slot for each lane, and as many for lines as fit.
      *
      * @param medium ordered memory, such as tmpfs
      * @param slotsOffset where slot 0 lies on it, in bytes
@@ -50,25 +66,34 @@ public final class HeldTable {
         this.slotsOffset = slotsOffset;
     }
 
-    /** The bytes that the table takes. */
-    public static long size() {
-        return INVALID + Long.BYTES;
+    /** The bytes that a table takes with so many slots for lines. */
+    public static long size(int lineCount) {
+        return LINES + lineCount * LINE_STRIDE;
     }
 
-    /** A slot that is not empty. */
-    record Entry(int lane, long seq, int arena, int premapLba, int postmapLba) {
+    /** How many slots for lines there are. */
+    int lineCount() {
+        return (int) Math.max(0, (medium.size() - slotsOffset - LINES) / LINE_STRIDE);
+    }
 
-        BttArena arenaOf(List<BttArena> arenas) throws CorruptBttException {
-            if (arena < 0
-                    || arena >= arenas.size()
-                    || premapLba < 0
-                    || premapLba >= arenas.get(arena).blockCount()) {
-                throw new CorruptBttException(
-                        "a held write names block %d of arena %d, which there is not"
-                                .formatted(premapLba, arena));
-            }
-            return arenas.get(arena);
+    /** A lane's slot that is not empty. */
+    record Entry(int lane, long seq, int arena, int premapLba, int postmapLba) {}
+
+    /** A block that was filled where it is, and that no lane holds a later write of. */
+    record Filled(int arena, int premapLba) {}
+
+    /** The arena of a held write, which has such a block. */
+    static BttArena arenaOf(int arena, int premapLba, List<BttArena> arenas)
+            throws CorruptBttException {
+        if (arena < 0
+                || arena >= arenas.size()
+                || premapLba < 0
+                || premapLba >= arenas.get(arena).blockCount()) {
+            throw new CorruptBttException(
+                    "a held write names block %d of arena %d, which there is not"
+                            .formatted(premapLba, arena));
         }
+        return arenas.get(arena);
     }
 
     void put(int lane, long seq, int arena, int premapLba, int postmapLba) throws IOException {
@@ -88,17 +113,50 @@ public final class HeldTable {
         try (Arena memory = Arena.ofConfined()) {
             MemorySegment slot = memory.allocate(SLOT_STRIDE, Long.BYTES);
             medium.read(slotsOffset + lane * SLOT_STRIDE, slot);
-            ValueLayout.OfInt word = ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
             long seq = slot.get(ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN), 0);
             return seq == 0
                     ? null
                     : new Entry(
                             lane,
                             seq,
-                            slot.get(word, ARENA),
-                            slot.get(word, PREMAP),
-                            slot.get(word, PREMAP + 4));
+                            slot.get(WORD, ARENA),
+                            slot.get(WORD, PREMAP),
+                            slot.get(WORD, PREMAP + 4));
         }
+    }
+
+    /** Says which blocks of a line are filled. */
+    void putLine(FilledLine line) throws IOException {
+        long slot = lineOffset(line.slot());
+        medium.storeLong(
+                slot, Integer.toUnsignedLong(line.number()) | (long) line.arena().index() << 32);
+        medium.storeLong(slot + BLOCKS, line.filled());
+    }
+
+    private long lineOffset(int slot) {
+        return slotsOffset + LINES + slot * LINE_STRIDE;
+    }
+
+    /** The filled blocks. */
+    List<Filled> filled(List<Entry> latest) throws IOException {
+        Set<Filled> overtaken = new HashSet<>();
+        latest.forEach(entry -> overtaken.add(new Filled(entry.arena, entry.premapLba)));
+        List<Filled> filled = new ArrayList<>();
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment slots = memory.allocate(lineCount() * LINE_STRIDE, Long.BYTES);
+            medium.read(lineOffset(0), slots);
+            for (long slot = 0; slot < slots.byteSize(); slot += LINE_STRIDE) {
+                int blocks = slots.get(WORD, slot + BLOCKS);
+                for (int i = 0; i < BlockMap.LINE && blocks >> i != 0; i++) {
+                    int premapLba = slots.get(WORD, slot) * BlockMap.LINE + i;
+                    Filled block = new Filled(slots.get(WORD, slot + 4), premapLba);
+                    if ((blocks >> i & 1) != 0 && !overtaken.contains(block)) {
+                        filled.add(block);
+                    }
+                }
+            }
+        }
+        return filled;
     }
 
     /** The latest entry of each block. */
@@ -142,10 +200,13 @@ public final class HeldTable {
         return medium.load(slotsOffset + INVALID) != 0;
     }
 
-    /** Empties the slots of all lanes, and makes the table valid again after that. */
+    /** Empties all slots, and makes the table valid again after that. */
     void clearAll(int laneCount) throws IOException {
         for (int lane = 0; lane < laneCount; lane++) {
             clear(lane);
+        }
+        for (int slot = 0; slot < lineCount(); slot++) {
+            medium.storeLong(lineOffset(slot) + BLOCKS, 0);
         }
         medium.storeLong(slotsOffset + INVALID, 0);
     }
@@ -160,6 +221,6 @@ public final class HeldTable {
                 return false;
             }
         }
-        return true;
+        return filled(List.of()).isEmpty();
     }
 }

@@ -45,6 +45,21 @@ final class InPlace implements WritePath {
     }
 
     @Override
+    public int tryTakeLane() {
+        return lanes.tryTake();
+    }
+
+    @Override
+    public int fillable(BttArena arena, int firstPremapLba, int count) {
+        return 0;
+    }
+
+    @Override
+    public void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public void giveLane(int lane) {
         lanes.give(lane);
     }

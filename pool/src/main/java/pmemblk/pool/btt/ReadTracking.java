@@ -74,12 +74,27 @@ final class ReadTracking {
         slots.setRelease(slot, IDLE);
     }
 
-    /** Returns once nobody reads the block, which no map entry names and so no new reader finds. */
+    /**
+     * Whether somebody reads one of so many blocks in a row, which no map entry shows and so no new
+     * reader finds.
+     */
+    boolean areRead(int postmapLba, int blockCount) {
+        VarHandle.fullFence();
+        int count = usedCount.get();
+        for (int i = 0; i < count; i++) {
+            if (covers(slots.getAcquire(i * STRIDE), postmapLba, blockCount)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Returns once nobody reads the block, which no map entry shows and so no new reader finds. */
     void awaitUnread(int postmapLba) {
         VarHandle.fullFence();
         int count = usedCount.get();
         for (int i = 0; i < count; i++) {
-            for (int spins = 0; covers(slots.getAcquire(i * STRIDE), postmapLba); spins++) {
+            for (int spins = 0; covers(slots.getAcquire(i * STRIDE), postmapLba, 1); spins++) {
                 if (spins < SPINS) {
                     Thread.onSpinWait();
                 } else {
@@ -89,8 +104,8 @@ final class ReadTracking {
         }
     }
 
-    private static boolean covers(long blocks, int postmapLba) {
+    private static boolean covers(long blocks, int postmapLba, int blockCount) {
         int distance = postmapLba - (int) blocks;
-        return distance >= 0 && distance < (int) (blocks >>> Integer.SIZE);
+        return distance > -blockCount && distance < (int) (blocks >>> Integer.SIZE);
     }
 }

@@ -5,11 +5,12 @@
  * block. Whenever power fails, recovery finds the old block or the new one. Knows nothing of files,
  * exports or sockets; depends on {@code pmemblk.pool.media}.
  *
- * <p>The format is that of PMDK's libpmemblk 1.x, bit for bit. Three things are done otherwise than
+ * <p>The format is that of PMDK's libpmemblk 1.x, bit for bit. Four things are done otherwise than
  * there, none of them visible in the file: readers need no lane, since they announce themselves in
  * {@link ReadTracking} by one compare-and-set; the layout is written when a pool is made or opened,
- * not at its first write; and a damaged first info block is replaced by its backup, where
- * libpmemblk takes the pool for an empty one.
+ * not at its first write; on ordinary files, blocks that read as zeroes are written where they are,
+ * without a flog entry; and a damaged first info block is replaced by its backup, where libpmemblk
+ * takes the pool for an empty one.
  */
 @NullMarked
 package pmemblk.pool.btt;

@@ -31,9 +31,9 @@ final class FileMedium implements Medium {
 
     private final WordCache words = new WordCache(this);
 
-    /** The words that {@link #store} and {@link #storeLong} write, one a thread. */
-    private final ThreadLocal<MemorySegment> wordOfThread =
-            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(LONG));
+    /** The words that are about to be written, up to a page of them a thread. */
+    private final ThreadLocal<MemorySegment> wordsOfThread =
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(WordCache.PAGE_SIZE, Long.BYTES));
 
     private final AtomicLong persistsAsked = new AtomicLong();
     private final Object syncLock = new Object();
@@ -131,15 +131,27 @@ final class FileMedium implements Medium {
         }
     }
 
+    @Override
+    public void storeAll(long offset, int[] stored, int count) throws IOException {
+        words.storeAll(offset, stored, count);
+    }
+
+    /** Writes words, a page of them at most, which the kernel copies whole. */
+    void writeWords(long offset, int[] source, int from, int count) throws IOException {
+        MemorySegment bytes = wordsOfThread.get().asSlice(0, (long) count * Integer.BYTES);
+        MemorySegment.copy(source, from, bytes, INT, 0, count);
+        write(offset, bytes);
+    }
+
     void writeWord(long offset, int word) throws IOException {
-        MemorySegment source = wordOfThread.get().asSlice(0, Integer.BYTES);
+        MemorySegment source = wordsOfThread.get().asSlice(0, Integer.BYTES);
         source.set(INT, 0, word);
         write(offset, source);
     }
 
     @Override
     public void storeLong(long offset, long word) throws IOException {
-        MemorySegment source = wordOfThread.get();
+        MemorySegment source = wordsOfThread.get().asSlice(0, Long.BYTES);
         source.set(LONG, 0, word);
         write(offset, source);
     }

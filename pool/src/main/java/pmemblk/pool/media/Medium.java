@@ -90,6 +90,13 @@ public interface Medium extends AutoCloseable {
     /** Stores the 4-byte word at a multiple of 4 whole, with release semantics. */
     void store(long offset, int word) throws IOException;
 
+    /** Stores the first {@code count} of some words in a row from an offset on, each as one. */
+    default void storeAll(long offset, int[] words, int count) throws IOException {
+        for (int i = 0; i < count; i++) {
+            store(offset + (long) i * Integer.BYTES, words[i]);
+        }
+    }
+
     /**
      * Sees to it that the device has a place for the word at a multiple of 4, so that no later
      * {@link #store} of it can fail for want of one. The word stays as it is, and nobody changes it

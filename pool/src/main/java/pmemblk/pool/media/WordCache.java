@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * some moment during the call, which is all that it promises.
  */
 final class WordCache {
-    private static final int PAGE_SIZE = 4096;
+    static final int PAGE_SIZE = 4096;
     private static final int PLACE_COUNT = 4096;
     private static final int LOCK_COUNT = 64;
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(int[].class);
@@ -67,6 +67,33 @@ final class WordCache {
             Page page = places.get(place(number));
             if (page != null && page.number == number) {
                 WORD.setRelease(page.words, index(offset), word);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void storeAll(long offset, int[] words, int count) throws IOException {
+        for (int done = 0; done < count; ) {
+            long first = offset + (long) done * Integer.BYTES;
+            int inPage =
+                    Math.min(count - done, (int) (PAGE_SIZE - first % PAGE_SIZE) / Integer.BYTES);
+            storeInPage(first, words, done, inPage);
+            done += inPage;
+        }
+    }
+
+    private void storeInPage(long offset, int[] words, int from, int count) throws IOException {
+        long number = offset / PAGE_SIZE;
+        Lock lock = lock(number);
+        lock.lock();
+        try {
+            file.writeWords(offset, words, from, count);
+            Page page = places.get(place(number));
+            if (page != null && page.number == number) {
+                for (int i = 0; i < count; i++) {
+                    WORD.setRelease(page.words, index(offset) + i, words[from + i]);
+                }
             }
         } finally {
             lock.unlock();

@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +35,9 @@ class CrashModel {
 
     private static final long BASE = 8192;
     private static final UUID PARENT = new UUID(1, 2);
+
+    /** More lines of map entries than there are. */
+    private static final int LINES = 2;
 
     final int blockCount;
     private final Medium.Kind kind;
@@ -133,7 +137,7 @@ class CrashModel {
     }
 
     private static CrashMedium newTable() {
-        return new CrashMedium(Medium.Kind.TMPFS, HeldTable.size());
+        return new CrashMedium(Medium.Kind.TMPFS, HeldTable.size(LINES));
     }
 
     private int blockSize() {
@@ -198,6 +202,17 @@ class CrashModel {
     void write(int block) {
         long stamp = ++lastStamp;
         change(block, stamp << 32 | stamp, () -> table.write(block, units(block, stamp, 2)));
+    }
+
+    /** Writes a block without a lane, if it may be filled where it is. */
+    void fill(int block) {
+        long stamp = ++lastStamp;
+        boolean[] filled = new boolean[1];
+        change(
+                block,
+                stamp << 32 | stamp,
+                () -> filled[0] = table.fill(block, units(block, stamp, 2)) > 0,
+                () -> filled[0]);
     }
 
     /** Writes one of a block's two halves. */
@@ -321,8 +336,21 @@ class CrashModel {
         return opening;
     }
 
-    /** The blocks that have a held write. */
-    List<Integer> heldBlocks() {
+    /** Whether a block's change waits for a commit, so that its next one may have to. */
+    boolean isHeld(int block) {
+        return heldInLanes().contains(block) || filled().contains(block);
+    }
+
+    private List<Integer> filled() {
+        try {
+            return new HeldTable(tableMedium, 0)
+                    .filled(List.of()).stream().map(HeldTable.Filled::premapLba).toList();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private List<Integer> heldInLanes() {
         HeldTable held = new HeldTable(tableMedium, 0);
         try {
             List<Integer> blocks = new ArrayList<>();
@@ -352,10 +380,14 @@ class CrashModel {
     }
 
     boolean hasIdleLane() {
-        return heldBlocks().size() < info.nfree();
+        return heldInLanes().size() < info.nfree();
     }
 
     private void change(int block, long value, Step step) {
+        change(block, value, step, () -> true);
+    }
+
+    private void change(int block, long value, Step step, BooleanSupplier changed) {
         int outer = changing;
         long outerTo = changingTo;
         changing = block;
@@ -363,6 +395,13 @@ class CrashModel {
         possible.get(block).add(value);
         uncertain.add(block);
         run(step);
+        if (!changed.getAsBoolean()) {
+            possible.get(block).remove(value);
+            uncertain.remove(block);
+            changing = outer;
+            changingTo = outerTo;
+            return;
+        }
         uncertain.remove(block);
         current[block] = value;
         if (kind != Medium.Kind.FILE) {

@@ -42,6 +42,17 @@ class CrashModelTest {
                     CrashModel::beginFlush,
                     CrashModel::flush);
 
+    /** What makes a block be filled where it is, and written otherwise before and after. */
+    private static final List<Consumer<CrashModel>> FILLING =
+            List.of(
+                    model -> model.fill(0),
+                    model -> model.fill(1),
+                    model -> model.write(0),
+                    model -> model.zero(0),
+                    CrashModel::beginFlush,
+                    CrashModel::flush,
+                    CrashModel::restart);
+
     private static final int SEEDS = Integer.getInteger("crashmodel.seeds", 10_000);
     private static final int LONG_TRACE = 200;
 
@@ -89,6 +100,22 @@ class CrashModelTest {
                         (trace, length) -> runOverlapping(trace, length, counts, GroupCommit::new));
 
         report("overlapping: " + traces + " traces", counts, begin);
+        requireEveryImage(traces, counts);
+    }
+
+    @Test
+    void noTraceOfBlocksFilledWhereTheyAreLeavesAnythingTornForeignOrLost() {
+        CrashModel.Counts counts = new CrashModel.Counts();
+        long begin = System.nanoTime();
+
+        long traces =
+                forEachTrace(
+                        FILLING.size(),
+                        5,
+                        (trace, length) ->
+                                runSome(FILLING, trace, length, counts, GroupCommit::new));
+
+        report("filling: " + traces + " traces", counts, begin);
         requireEveryImage(traces, counts);
     }
 
@@ -241,6 +268,49 @@ class CrashModelTest {
     }
 
     @Test
+    void catchesBlockFilledWhoseZeroingIsNotDurable() {
+        requireFillingCaught(
+                (medium, laneCount, lanes, held) ->
+                        new GroupCommit(medium, laneCount, lanes, held) {
+                            @Override
+                            boolean mayFillZeroed() {
+                                return true;
+                            }
+                        });
+    }
+
+    @Test
+    void catchesSwapLoggedWhileTheEntryOfTheFilledBlockIsNotDurable() {
+        requireFillingCaught(
+                (medium, laneCount, lanes, held) ->
+                        new GroupCommit(medium, laneCount, lanes, held) {
+                            @Override
+                            boolean mayPrepare() {
+                                return true;
+                            }
+                        });
+    }
+
+    @Test
+    void catchesSwapLoggedWithTheEntryOfTheFilledBlock() {
+        requireFillingCaught(
+                (medium, laneCount, lanes, held) ->
+                        new GroupCommit(medium, laneCount, lanes, held) {
+                            @Override
+                            boolean mayLogNext(HeldWrite write) {
+                                return true;
+                            }
+                        });
+    }
+
+    private void requireFillingCaught(BlockTranslationTable.GroupCommitMaker maker) {
+        requireCaught(
+                5,
+                (trace, length) -> runSome(FILLING, trace, length, new CrashModel.Counts(), maker),
+                FILLING.size());
+    }
+
+    @Test
     void catchesSwapLoggedOnAnEntryThatIsOnlyLogged() {
         requireCaught(
                 Medium.Kind.FILE,
@@ -346,8 +416,17 @@ class CrashModelTest {
         }
     }
 
-    /** Runs a trace of {@link #OVERLAPPING} in the same way, with a lane more. */
     private void runOverlapping(
+            long trace,
+            int length,
+            CrashModel.Counts counts,
+            BlockTranslationTable.GroupCommitMaker maker) {
+        runSome(OVERLAPPING, trace, length, counts, maker);
+    }
+
+    /** Runs a trace of some operations in the same way, with a lane more. */
+    private void runSome(
+            List<Consumer<CrashModel>> operations,
             long trace,
             int length,
             CrashModel.Counts counts,
@@ -359,10 +438,13 @@ class CrashModelTest {
                     model,
                     trace,
                     length,
-                    OVERLAPPING.size(),
-                    (same, operation) -> OVERLAPPING.get(operation).accept(same));
+                    operations.size(),
+                    (same, operation) -> operations.get(operation).accept(same));
         } catch (CrashModel.Violation | IOException e) {
-            throw violation("overlapping trace %d of length %d".formatted(trace, length), e);
+            throw violation(
+                    "trace %d of length %d of %d operations"
+                            .formatted(trace, length, operations.size()),
+                    e);
         }
     }
 
@@ -491,9 +573,11 @@ class CrashModelTest {
             return;
         }
         if (random.nextInt(3) == 0) {
-            if (!model.heldBlocks().contains(block)) {
+            if (!model.isHeld(block)) {
                 model.zero(block);
             }
+        } else if (random.nextInt(3) == 0) {
+            model.fill(block);
         } else if (model.hasIdleLane()) {
             if (random.nextBoolean()) {
                 model.write(block);
@@ -505,14 +589,15 @@ class CrashModelTest {
 
     private static void applyAny(CrashModel model, SplittableRandom random) {
         int block = random.nextInt(model.blockCount);
-        switch (random.nextInt(15)) {
+        switch (random.nextInt(18)) {
             case 0, 1, 2 -> model.write(block);
             case 3, 4 -> model.edit(block, random.nextInt(2));
             case 5, 6 -> model.zero(block);
             case 7 -> model.setError(block);
             case 8 -> model.writeWithFua(block);
             case 9, 10 -> model.flush();
-            case 11, 12, 13 -> {
+            case 11, 12, 13 -> model.fill(block);
+            case 14, 15, 16 -> {
                 if (model.commitsInGroups()) {
                     model.beginFlush();
                 }
