@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
@@ -38,6 +39,9 @@ final class Flog {
     private final long offset;
     private final Lane[] lanes;
 
+    /** The pairs as on the medium, kept up by {@link #logUnsynced}. */
+    private final MemorySegment pairs;
+
     /** What a lane's owner knows of its pair. */
     private static final class Lane {
         private int freeBlock;
@@ -66,12 +70,19 @@ final class Flog {
         @Nullable Slot currentSlot() {
             return current < 0 ? null : current == 0 ? first : second;
         }
+
+        private static Pair read(MemorySegment bytes) {
+            Slot first = Slot.read(bytes, 0);
+            Slot second = Slot.read(bytes, 1);
+            return new Pair(first, second, Flog.current(first.seq, second.seq));
+        }
     }
 
     private Flog(Medium medium, long offset, int laneCount) {
         this.medium = medium;
         this.offset = offset;
         this.lanes = new Lane[laneCount];
+        this.pairs = Arena.ofAuto().allocate(laneCount * PAIR_STRIDE, Long.BYTES);
     }
 
     /**
@@ -85,8 +96,9 @@ final class Flog {
     static Flog recover(Medium medium, long offset, int laneCount, BlockMap map, int internalNlba)
             throws IOException {
         Flog flog = new Flog(medium, offset, laneCount);
+        medium.read(offset, flog.pairs);
         for (int lane = 0; lane < laneCount; lane++) {
-            Pair pair = readPair(medium, offset, lane);
+            Pair pair = Pair.read(flog.pairs.asSlice(lane * PAIR_STRIDE));
             requireLba(pair.first, lane, map);
             requireLba(pair.second, lane, map);
             flog.lanes[lane] = new Lane();
@@ -99,9 +111,7 @@ final class Flog {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = arena.allocate(2 * SLOT_SIZE, SLOT_SIZE);
             medium.read(flogOffset + lane * PAIR_STRIDE, bytes);
-            Slot first = Slot.read(bytes, 0);
-            Slot second = Slot.read(bytes, 1);
-            return new Pair(first, second, current(first.seq, second.seq));
+            return Pair.read(bytes);
         }
     }
 
@@ -191,20 +201,23 @@ final class Flog {
     }
 
     /**
-     * Logs one swap that is durable after the next sync: for media that keep the 512 bytes of a
-     * sector together, and so a slot.
+     * Logs the swaps of lanes in a row, by one write. They are durable after the next sync: for
+     * media that keep the 512 bytes of a sector together, and so a slot.
      */
-    void logUnsynced(int lane, int premapLba, int oldMap, int newMap) throws IOException {
-        long slotOffset = idleSlot(lane);
-        try (Arena memory = Arena.ofConfined()) {
-            MemorySegment slot = memory.allocate(SLOT_SIZE, Long.BYTES);
-            slot.set(WORD, 0, premapLba);
-            slot.set(WORD, 4, oldMap);
-            slot.set(WORD, 8, newMap);
-            slot.set(WORD, 12, next(lanes[lane].seq));
-            medium.write(slotOffset, slot);
+    void logUnsynced(List<HeldWrite> swaps) throws IOException {
+        long first = swaps.getFirst().lane() * PAIR_STRIDE;
+        for (HeldWrite swap : swaps) {
+            Lane lane = lanes[swap.lane()];
+            long slot = swap.lane() * PAIR_STRIDE + (lane.currentSlot ^ 1) * SLOT_SIZE;
+            pairs.set(WORD, slot, swap.premapLba());
+            pairs.set(WORD, slot + 4, swap.oldEntry());
+            pairs.set(WORD, slot + NEW_MAP, MapEntry.normal(swap.postmapLba()));
+            pairs.set(WORD, slot + 12, next(lane.seq));
         }
-        turn(lane, oldMap);
+        medium.write(offset + first, pairs.asSlice(first, swaps.size() * PAIR_STRIDE));
+        for (HeldWrite swap : swaps) {
+            turn(swap.lane(), swap.oldEntry());
+        }
     }
 
     private long idleSlot(int lane) {

@@ -384,9 +384,7 @@ class GroupCommit implements WritePath {
             long stored = entriesStored.get();
             if (!batch.isEmpty() || !prepared.isEmpty() || stored != entriesDurable) {
                 lastCommitNanos = System.nanoTime();
-                for (HeldWrite write : batch.writes()) {
-                    log(write);
-                }
+                log(batch.writes());
                 for (FrozenLine frozen : batch.lines()) {
                     store(frozen);
                 }
@@ -527,15 +525,21 @@ class GroupCommit implements WritePath {
         return mayStore(write.arena(), write.premapLba());
     }
 
-    /** Logs a swap; the entry that it replaces is durable since the first sync. */
-    private void log(HeldWrite write) throws IOException {
-        write.arena()
-                .flog()
-                .logUnsynced(
-                        write.lane(),
-                        write.premapLba(),
-                        write.oldEntry(),
-                        MapEntry.normal(write.postmapLba()));
+    /** Logs swaps; the entries that they replace are durable since the first sync. */
+    private void log(List<HeldWrite> batch) throws IOException {
+        for (int from = 0; from < batch.size(); ) {
+            int to = from + 1;
+            while (to < batch.size() && follows(batch.get(to), batch.get(to - 1))) {
+                to++;
+            }
+            batch.get(from).arena().flog().logUnsynced(batch.subList(from, to));
+            from = to;
+        }
+    }
+
+    /** Whether a write's lane is the next after another's, in the same arena. */
+    private static boolean follows(HeldWrite write, HeldWrite other) {
+        return write.arena() == other.arena() && write.lane() == other.lane() + 1;
     }
 
     private void keepLogged(List<HeldWrite> batch) throws IOException {

@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
@@ -187,10 +185,20 @@ class CrashModelTest {
                             public void write(long offset, MemorySegment source)
                                     throws IOException {
                                 super.write(offset, source);
-                                if (source.byteSize() == 16) {
-                                    store(
-                                            model.mapOffset() + 4L * word(source, 0),
-                                            word(source, 8));
+                                long first = offset - model.flogOffset();
+                                long end = first + source.byteSize();
+                                for (long at = first;
+                                        at >= 0 && at < Math.min(end, LANES * Flog.PAIR_STRIDE);
+                                        at += Flog.PAIR_STRIDE) {
+                                    storeCurrent((int) (at / Flog.PAIR_STRIDE));
+                                }
+                            }
+
+                            private void storeCurrent(int lane) throws IOException {
+                                Flog.Slot slot =
+                                        Flog.readPair(this, model.flogOffset(), lane).currentSlot();
+                                if (slot != null && slot.isSwap()) {
+                                    store(model.mapOffset() + 4L * slot.lba(), slot.newMap());
                                 }
                             }
                         });
@@ -394,10 +402,6 @@ class CrashModelTest {
 
     private static boolean flogIsDirty(CrashMedium medium, CrashModel model) {
         return medium.isDirty(model.flogOffset(), model.flogOffset() + 512);
-    }
-
-    private static int word(MemorySegment bytes, long offset) {
-        return bytes.get(ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), offset);
     }
 
     /** Runs a trace, given as a number to base 11, and crashes everywhere in its last operation. */
