@@ -262,7 +262,9 @@ final class BttArena {
             // A full file system fails this request, and not the commit that stores the entries.
             map.reserve(firstPremapLba, count);
             MemorySegment part = source.asSlice(0, (long) count * blockSize);
-            medium.write(dataOffset + (long) owned * info.internalLbaSize(), part);
+            long offset = dataOffset + (long) owned * info.internalLbaSize();
+            medium.write(offset, part);
+            path.dataWritten(offset, part.byteSize());
             path.filled(this, firstPremapLba, count, owned);
             return part.byteSize();
         } finally {
