@@ -26,6 +26,12 @@ final class BttArena {
     /** Map entries that are stored at once, at most. */
     private static final int MAX_STORED = 256;
 
+    /**
+     * Bytes that are written at once where blocks are filled. The page cache keeps what came
+     * together in one folio, which a small write then has to itself until the device has all of it.
+     */
+    private static final long PIECE = 16 << 10;
+
     private final Medium medium;
     private final int index;
     private final WritePath path;
@@ -263,7 +269,10 @@ final class BttArena {
             map.reserve(firstPremapLba, count);
             MemorySegment part = source.asSlice(0, (long) count * blockSize);
             long offset = dataOffset + (long) owned * info.internalLbaSize();
-            medium.write(offset, part);
+            for (long done = 0; done < part.byteSize(); done += PIECE) {
+                long length = Math.min(PIECE, part.byteSize() - done);
+                medium.write(offset + done, part.asSlice(done, length));
+            }
             path.dataWritten(offset, part.byteSize());
             path.filled(this, firstPremapLba, count, owned);
             return part.byteSize();
