@@ -23,7 +23,7 @@ public final class BlockTranslationTable {
 
     /**
      * So many blocks that read as zeroes are filled where they are, and so stay together; of fewer
-     * the swaps are logged: many share a sector there, where their map entries need not.
+     * the swaps are logged, which takes one sector for many where their map entries take one each.
      */
     private static final int MIN_FILLED = 8;
 

@@ -273,7 +273,6 @@ final class BttArena {
                 long length = Math.min(PIECE, part.byteSize() - done);
                 medium.write(offset + done, part.asSlice(done, length));
             }
-            path.dataWritten(offset, part.byteSize());
             path.filled(this, firstPremapLba, count, owned);
             return part.byteSize();
         } finally {

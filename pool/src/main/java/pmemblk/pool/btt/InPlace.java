@@ -1,7 +1,6 @@
 package pmemblk.pool.btt;
 
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -51,22 +50,13 @@ final class InPlace implements WritePath {
     }
 
     @Override
-    public int fillable(BttArena arena, int firstPremapLba, int count) throws IOException {
-        int fillable = 0;
-        while (fillable < count
-                && MapEntry.readsAsZeroes(arena.map().stored(firstPremapLba + fillable))) {
-            fillable++;
-        }
-        return fillable;
+    public int fillable(BttArena arena, int firstPremapLba, int count) {
+        return 0;
     }
 
     @Override
-    public void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba)
-            throws IOException {
-        int[] entries = new int[count];
-        Arrays.setAll(entries, i -> MapEntry.normal(firstPostmapLba + i));
-        arena.map().setAll(firstPremapLba, entries, count);
-        arena.map().persist(firstPremapLba, count);
+    public void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba) {
+        throw new UnsupportedOperationException();
     }
 
     @Override

@@ -8,10 +8,9 @@
  * <p>The format is that of PMDK's libpmemblk 1.x, bit for bit. Four things are done otherwise than
  * there, none of them visible in the file: readers need no lane, since they announce themselves in
  * {@link ReadTracking} by one compare-and-set; the layout is written when a pool is made or opened,
- * not at its first write; blocks that read as zeroes may be <em>filled</em> where they are, by
- * writing data into the blocks that they own, which nobody can see, and then their map entries, so
- * that neighbours stay neighbours and need no flog; and a damaged first info block is replaced by
- * its backup, where libpmemblk takes the pool for an empty one.
+ * not at its first write; on ordinary files, blocks that read as zeroes are written where they are,
+ * without a flog entry; and a damaged first info block is replaced by its backup, where libpmemblk
+ * takes the pool for an empty one.
  */
 @NullMarked
 package pmemblk.pool.btt;

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.UUID;
@@ -254,15 +255,10 @@ class CrashModel {
 
     /** A client asks for a flush, and one step is done for it; another one began before maybe. */
     void beginFlush() {
-        GroupCommit begun = commit;
-        if (begun == null) {
-            flush();
-            return;
-        }
         long[] past = pastOnceFlushed();
         run(
                 () -> {
-                    SharedCommit.Progress progress = begun.step(true);
+                    SharedCommit.Progress progress = Objects.requireNonNull(commit).step(true);
                     forget(pastOnceComplete);
                     pastOnceComplete = progress == SharedCommit.Progress.PUT_OFF ? null : past;
                     if (progress == SharedCommit.Progress.COMPLETE) {
