@@ -249,6 +249,9 @@ final class BttArena {
      * @return how many bytes of {@code source} were written, maybe 0
      */
     long fill(int firstPremapLba, MemorySegment source) throws IOException {
+        if (!path.fills()) {
+            return 0;
+        }
         int blockSize = info.externalLbaSize();
         int wanted = (int) Math.min(source.byteSize() / blockSize, MAX_FILLED);
         wanted =
@@ -256,11 +259,12 @@ final class BttArena {
         map.lockRange(firstPremapLba, wanted);
         try {
             refuseIfFailed();
-            int count = path.fillable(this, firstPremapLba, ownedInRow(firstPremapLba, wanted));
-            if (count == 0) {
+            int fillable = path.fillable(this, firstPremapLba, wanted);
+            if (fillable == 0) {
                 return 0;
             }
             int owned = ownedBlock(firstPremapLba);
+            int count = ownedInRow(firstPremapLba, fillable);
             // Not waited for: a reader may be about to take one of the locks.
             if (readers.areRead(owned, count)) {
                 return 0;

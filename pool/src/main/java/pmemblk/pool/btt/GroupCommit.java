@@ -198,6 +198,11 @@ class GroupCommit implements WritePath {
     }
 
     @Override
+    public boolean fills() {
+        return true;
+    }
+
+    @Override
     public int fillable(BttArena arena, int firstPremapLba, int count) throws IOException {
         int fillable = 0;
         FilledLine line = null;

@@ -50,6 +50,11 @@ final class InPlace implements WritePath {
     }
 
     @Override
+    public boolean fills() {
+        return false;
+    }
+
+    @Override
     public int fillable(BttArena arena, int firstPremapLba, int count) {
         return 0;
     }

@@ -26,6 +26,9 @@ interface WritePath {
     /** Takes an idle lane, or returns -1 if there is none without a flush. */
     int tryTakeLane() throws IOException;
 
+    /** Whether blocks are ever {@link #fillable}. */
+    boolean fills();
+
     /**
      * How many blocks from the first on may be filled where they are, up to {@code count}: no crash
      * can show what the postmap blocks hold that they own. Asked before they are filled, by whoever
