@@ -205,25 +205,19 @@ class GroupCommit implements WritePath {
     @Override
     public int fillable(BttArena arena, int firstPremapLba, int count) throws IOException {
         int fillable = 0;
-        FilledLine line = null;
-        while (fillable < count) {
-            int lba = firstPremapLba + fillable;
-            if (line == null || lba % BlockMap.LINE == 0) {
-                line = lineFor(arena, lba);
-            }
-            if (line == null || !isFillable(arena.map(), lba, line)) {
-                break;
-            }
+        while (fillable < count
+                && isFillable(arena.map(), firstPremapLba + fillable)
+                && hasLine(arena, firstPremapLba + fillable)) {
             fillable++;
         }
         return fillable;
     }
 
-    private boolean isFillable(BlockMap map, int premapLba, FilledLine line) throws IOException {
+    private boolean isFillable(BlockMap map, int premapLba) throws IOException {
         int entry = map.stored(premapLba);
         return MapEntry.readsAsZeroes(entry)
                 && map.held().get(premapLba) == null
-                && !line.hasFilled(premapLba)
+                && map.filled().with(premapLba) == null
                 && (MapEntry.isInitial(entry) || mayFillZeroed());
     }
 
@@ -235,13 +229,15 @@ class GroupCommit implements WritePath {
         return entriesStored.get() == entriesDurable;
     }
 
-    /** The line of a block, which will be frozen; null if there is no place for it in the table. */
-    private @Nullable FilledLine lineFor(BttArena arena, int premapLba) {
+    /**
+     * Sees that a block has a line, which will be frozen; false if the table has no place for it.
+     */
+    private boolean hasLine(BttArena arena, int premapLba) {
         FilledLine line = arena.map().filled().of(premapLba);
         if (line == null) {
             int slot = lineSlots.take();
             if (slot < 0) {
-                return null;
+                return false;
             }
             line = new FilledLine(arena, premapLba / BlockMap.LINE, slot);
             arena.map().filled().put(line);
@@ -249,7 +245,7 @@ class GroupCommit implements WritePath {
         if (line.queue()) {
             filledLines.add(line);
         }
-        return line;
+        return true;
     }
 
     @Override
