@@ -39,6 +39,7 @@ usage: compare.sh [options]
   --size MIB                 size of each disk (default 1024)
   --dir DIR                  where the disks go (default: a new folder in /dev/shm)
   --copy                     also time nbdcopy from and to each server
+  --copy-new                 also time nbdcopy to a new disk of a server that has just started
   --tls                      also time nbdcopy over TLS, on unix sockets, from and to those
                              servers that can
   --startup                  also time start-up, pmemblk-nbd's with a pool that exists: from
@@ -51,7 +52,7 @@ U
 
 declare -A cmd_unix cmd_tcp cmd_tls before_start export_of pid_of
 servers=() candidate=pmemblk-nbd peers=all transports=unix cells=full rounds=5 secs=2 warmup=0.5
-size_mib=1024 dir='' out='' copy=0 tls=0 startup=0 keep=0
+size_mib=1024 dir='' out='' copy=0 copy_new=0 tls=0 startup=0 keep=0
 while (($#)); do
   case $1 in
     --server) servers+=("$2"); cmd_unix[$2]=$3; : "${cmd_tcp[$2]:=$3}"; shift 3 ;;
@@ -68,6 +69,7 @@ while (($#)); do
     --dir) dir=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
     --copy) copy=1; shift ;;
+    --copy-new) copy_new=1; shift ;;
     --tls) tls=1; shift ;;
     --startup) startup=1; shift ;;
     --keep-going) keep=1; shift ;;
@@ -262,29 +264,33 @@ source_file() {
   [[ -f $dir/source.bin ]] || head -c "$size" /dev/urandom >"$dir/source.bin"
   echo "$dir/source.bin"
 }
-start_all() { # TRANSPORT
-  local t=$1 n c
-  for n in "${servers[@]}"; do
-    local sock=$tmp/$n.sock port file=$dir/$n.disk
-    port=$(port_of)
-    rm -f "$sock" "$file" "$tmp/$n.pid"
-    addr_of[$n]="--unix $sock"
-    case $t in
-      unix) c=${cmd_unix[$n]} ;;
-      tls) c=${cmd_tls[$n]} ;;
-      *) c=${cmd_tcp[$n]} addr_of[$n]="--tcp 127.0.0.1:$port" ;;
-    esac
-    bash -c "$(expand "$c" "$sock" "$file" "$port" "$tmp/$n.pid")" >"$out/$n.$t.log" 2>&1 &
-    pid_of[$n]=$!
-    local i
-    for ((i = 0; i < 300; i++)); do
-      ! answers "$t" "$n" || break
-      [[ ! -s $tmp/$n.pid ]] || pid_of[$n]=$(<"$tmp/$n.pid")
-      kill -0 "${pid_of[$n]}" 2>/dev/null || [[ ${cmd_unix[$n]} == *{pidfile}* ]] || { echo "compare.sh: $n did not start; see $out/$n.$t.log" >&2; exit 1; }
-      sleep 0.1
-    done
+# Starts a server with a new disk.
+start() { # TRANSPORT SERVER
+  local t=$1 n=$2 c i
+  local sock=$tmp/$n.sock port file=$dir/$n.disk
+  port=$(port_of)
+  rm -f "$sock" "$file" "$tmp/$n.pid"
+  addr_of[$n]="--unix $sock"
+  case $t in
+    unix) c=${cmd_unix[$n]} ;;
+    tls) c=${cmd_tls[$n]} ;;
+    *) c=${cmd_tcp[$n]} addr_of[$n]="--tcp 127.0.0.1:$port" ;;
+  esac
+  bash -c "$(expand "$c" "$sock" "$file" "$port" "$tmp/$n.pid")" >"$out/$n.$t.log" 2>&1 &
+  pid_of[$n]=$!
+  for ((i = 0; i < 300; i++)); do
+    ! answers "$t" "$n" || break
     [[ ! -s $tmp/$n.pid ]] || pid_of[$n]=$(<"$tmp/$n.pid")
-    fill "$t" "$n"
+    kill -0 "${pid_of[$n]}" 2>/dev/null || [[ ${cmd_unix[$n]} == *{pidfile}* ]] || { echo "compare.sh: $n did not start; see $out/$n.$t.log" >&2; exit 1; }
+    sleep 0.1
+  done
+  [[ ! -s $tmp/$n.pid ]] || pid_of[$n]=$(<"$tmp/$n.pid")
+}
+start_all() { # TRANSPORT
+  local n
+  for n in "${servers[@]}"; do
+    start "$1" "$n"
+    fill "$1" "$n"
   done
 }
 
@@ -293,15 +299,18 @@ rotate() { # N: prints the servers, starting at the Nth
   for ((i = 0; i < k; i++)); do echo "${servers[($1 + i) % k]}"; done
 }
 
+time_copy() { # TRANSPORT ROUND SERVER CELL
+  local b e
+  b=$(date +%s%N)
+  if [[ $4 == copy-from ]]; then nbdcopy "$(uri_of "$1" "$3")" null:; else nbdcopy "$dir/source.bin" "$(uri_of "$1" "$3")"; fi
+  e=$(date +%s%N)
+  echo "transport=$1 round=$2 cell=$4 label=$3 $(awk -v d=$((e - b)) -v m="$size_mib" 'BEGIN{printf "bs=262144 depth=64 conns=4 iops=0 mib_s=%.1f p50_us=0 p99_us=0 p999_us=0 server_us_op=0 client_us_op=0 client_busy=0", m / (d / 1e9)}')" >>"$raw"
+}
 time_copies() { # TRANSPORT ROUND
-  local n c b e
+  local n
   for n in $(rotate "$2"); do
-    for c in copy-from copy-to; do
-      b=$(date +%s%N)
-      if [[ $c == copy-from ]]; then nbdcopy "$(uri_of "$1" "$n")" null:; else nbdcopy "$dir/source.bin" "$(uri_of "$1" "$n")"; fi
-      e=$(date +%s%N)
-      echo "transport=$1 round=$2 cell=$c label=$n $(awk -v d=$((e - b)) -v m="$size_mib" 'BEGIN{printf "bs=262144 depth=64 conns=4 iops=0 mib_s=%.1f p50_us=0 p99_us=0 p999_us=0 server_us_op=0 client_us_op=0 client_busy=0", m / (d / 1e9)}')" >>"$raw"
-    done
+    time_copy "$1" "$2" "$n" copy-from
+    time_copy "$1" "$2" "$n" copy-to
   done
 }
 
@@ -338,6 +347,18 @@ for t in "${tlist[@]}"; do
     echo "compare.sh: $t round $r of $rounds done, load $(cut -d' ' -f1 /proc/loadavg)" >&2
   done
   stop_all
+  if ((copy_new)); then
+    source_file >/dev/null
+    for ((r = 0; r <= rounds; r++)); do
+      for n in $(rotate "$r"); do
+        start "$t" "$n"
+        time_copy "$t" "$r" "$n" copy-new
+        stop_all
+        rm -f "$dir/$n.disk"
+        sync
+      done
+    done
+  fi
   if ((startup)); then
     for ((r = 1; r <= rounds; r++)); do
       for n in $(rotate "$r"); do
