@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import pmemblk.pool.btt.HeldTable;
 
 /** What becomes of the writes that a killed process held, and of the file that tells of them. */
 class HeldTableFileTest {
@@ -129,6 +130,24 @@ class HeldTableFileTest {
         }
 
         requireGivenUp();
+    }
+
+    @Test
+    void aTableOfAnOlderVersionIsTakenOver() throws Exception {
+        open(Durability.ON_FLUSH).close();
+        try (BlockPool pool = open(Durability.ON_FLUSH)) {
+            pool.write(0, ByteBuffer.allocate(BLOCK_SIZE));
+        }
+        KilledWriter.run(path, 1, heldWrites);
+        // Older ones have no slots for lines.
+        try (FileChannel file = FileChannel.open(table(), StandardOpenOption.WRITE)) {
+            file.truncate(4096 + HeldTable.size(0));
+        }
+
+        try (BlockPool pool = open(Durability.ON_FLUSH)) {
+            requireAll(pool, KilledWriter.content(BLOCK_SIZE));
+        }
+        assertEquals(List.of(), tables());
     }
 
     @Test

@@ -22,8 +22,9 @@ public final class BlockTranslationTable {
     private static final Logger LOG = LoggerFactory.getLogger(BlockTranslationTable.class);
 
     /**
-     * So many blocks that read as zeroes are filled where they are, and so stay together; of fewer
-     * the swaps are logged, which takes one sector for many where their map entries take one each.
+     * So many blocks that read as zeroes are filled where they are, and so stay together. The swaps
+     * of fewer are logged: many share a sector there, where map entries of blocks here and there
+     * take one each.
      */
     private static final int MIN_FILLED = 8;
 

@@ -26,12 +26,6 @@ final class BttArena {
     /** Map entries that are stored at once, at most. */
     private static final int MAX_STORED = 256;
 
-    /**
-     * Bytes that are written at once where blocks are filled. The page cache keeps what came
-     * together in one folio, which a small write then has to itself until the device has all of it.
-     */
-    private static final long PIECE = 16 << 10;
-
     private final Medium medium;
     private final int index;
     private final WritePath path;
@@ -249,7 +243,8 @@ final class BttArena {
      * @return how many bytes of {@code source} were written, maybe 0
      */
     long fill(int firstPremapLba, MemorySegment source) throws IOException {
-        if (!path.fills()) {
+        Filling filling = path.filling();
+        if (filling == null) {
             return 0;
         }
         int blockSize = info.externalLbaSize();
@@ -259,7 +254,7 @@ final class BttArena {
         map.lockRange(firstPremapLba, wanted);
         try {
             refuseIfFailed();
-            int fillable = path.fillable(this, firstPremapLba, wanted);
+            int fillable = filling.fillable(this, firstPremapLba, wanted);
             if (fillable == 0) {
                 return 0;
             }
@@ -273,11 +268,9 @@ final class BttArena {
             map.reserve(firstPremapLba, count);
             MemorySegment part = source.asSlice(0, (long) count * blockSize);
             long offset = dataOffset + (long) owned * info.internalLbaSize();
-            for (long done = 0; done < part.byteSize(); done += PIECE) {
-                long length = Math.min(PIECE, part.byteSize() - done);
-                medium.write(offset + done, part.asSlice(done, length));
-            }
-            path.filled(this, firstPremapLba, count, owned);
+            medium.write(offset, part);
+            refuseIfFailed();
+            filling.filled(this, firstPremapLba, count, owned);
             return part.byteSize();
         } finally {
             map.unlockRange(firstPremapLba, wanted);

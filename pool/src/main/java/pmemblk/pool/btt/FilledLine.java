@@ -67,8 +67,9 @@ final class FilledLine {
         return (filled() & blocks(premapLba, 1)) != 0;
     }
 
-    int committing() {
-        return bits >>> BlockMap.LINE;
+    /** Whether a commit has begun with a block, and its entry is not durable yet. */
+    boolean isCommitting(int premapLba) {
+        return (bits >>> BlockMap.LINE & blocks(premapLba, 1)) != 0;
     }
 
     /** The entry that a filled block is to have. */
@@ -84,13 +85,14 @@ final class FilledLine {
         bits |= blocks(premapLba, count);
     }
 
-    /** Forgets blocks that wait for a commit; those that one has begun with stay. */
-    void remove(int blocks) {
-        bits &= ~blocks | ~ALL;
+    /** Forgets a block if it waits for a commit; if one has begun with it, it stays. */
+    void remove(int premapLba) {
+        bits &= ~blocks(premapLba, 1);
     }
 
     /** Has a commit begin with all that wait for one; returns which. */
     int freeze() {
+        queued = false;
         int waiting = bits & ALL;
         bits = (bits & ~ALL) | waiting << BlockMap.LINE;
         return waiting;
@@ -101,7 +103,7 @@ final class FilledLine {
         bits &= ~(blocks << BlockMap.LINE);
     }
 
-    /** Notes that it waits to be frozen; false if it does so already. */
+    /** Notes that it is to be frozen; false if it is already. */
     boolean queue() {
         boolean first = !queued;
         queued = true;
@@ -112,14 +114,9 @@ final class FilledLine {
         return queued;
     }
 
-    void unqueue() {
-        queued = false;
-    }
-
-    /** The bits of so many of its blocks from this one on, as far as there are. */
-    static int blocks(int premapLba, int count) {
+    /** The bits of so many blocks of a line from this one on. */
+    private static int blocks(int premapLba, int count) {
         int from = premapLba % BlockMap.LINE;
-        int to = Math.min(from + count, BlockMap.LINE);
-        return (1 << to) - (1 << from);
+        return (1 << (from + count)) - (1 << from);
     }
 }

@@ -15,13 +15,9 @@ final class FilledLines {
     /** No less than the number of lines, and cheaper to ask. */
     private final AtomicInteger count = new AtomicInteger();
 
-    boolean isEmpty() {
-        return count.get() == 0;
-    }
-
     /** The line that a block is in, or null if there is none. */
     @Nullable FilledLine of(int premapLba) {
-        return isEmpty() ? null : lines.get(premapLba / BlockMap.LINE);
+        return count.get() == 0 ? null : lines.get(premapLba / BlockMap.LINE);
     }
 
     /** The line of a block that is filled, or null if it is not. */
@@ -31,9 +27,9 @@ final class FilledLines {
     }
 
     /** Whether a commit has begun with a block, and its entry is not durable yet. */
-    boolean areCommitting(int premapLba) {
+    boolean isCommitting(int premapLba) {
         FilledLine line = of(premapLba);
-        return line != null && (line.committing() & FilledLine.blocks(premapLba, 1)) != 0;
+        return line != null && line.isCommitting(premapLba);
     }
 
     void put(FilledLine line) {

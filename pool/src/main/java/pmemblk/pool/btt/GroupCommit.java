@@ -3,7 +3,6 @@ package pmemblk.pool.btt;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -63,11 +62,7 @@ class GroupCommit implements WritePath {
     /** How many writes were let go because a later one of their block took their place. */
     private final AtomicLong replacedCount = new AtomicLong();
 
-    /** Lines with blocks that were filled since the last freeze, and some that have none left. */
-    private final Queue<FilledLine> filledLines = new ConcurrentLinkedQueue<>();
-
-    /** The places of lines in the table. */
-    private final Slots lineSlots;
+    private final Filling filling;
 
     /** What the next step completes; of one step at a time. */
     private Batch prepared = Batch.EMPTY;
@@ -95,16 +90,13 @@ class GroupCommit implements WritePath {
     private volatile @Nullable Throwable failure;
 
     /** What one commit makes durable: the data are, when it is completed. */
-    private record Batch(List<HeldWrite> writes, List<FrozenLine> lines) {
+    private record Batch(List<HeldWrite> writes, List<Filling.Frozen> filled) {
         static final Batch EMPTY = new Batch(List.of(), List.of());
 
         boolean isEmpty() {
-            return writes.isEmpty() && lines.isEmpty();
+            return writes.isEmpty() && filled.isEmpty();
         }
     }
-
-    /** Those filled blocks of a line that are in a batch. */
-    private record FrozenLine(FilledLine line, int blocks) {}
 
     GroupCommit(Medium medium, int laneCount, Lanes lanes, @Nullable HeldTable table) {
         this.medium = medium;
@@ -113,7 +105,7 @@ class GroupCommit implements WritePath {
         this.maxLogged = laneCount * 7 / 8;
         this.writes = new AtomicReferenceArray<>(laneCount);
         this.lastSeq = new AtomicLong();
-        this.lineSlots = new Slots(table == null ? HeldTable.MAX_LINES : table.lineCount());
+        this.filling = new Filling(table, this::areZeroesDurable);
     }
 
     /** A thread that is there while it has something to do. */
@@ -177,9 +169,9 @@ class GroupCommit implements WritePath {
         requireSound();
         HeldWrite earlier = arena.map().held().get(premapLba);
         FilledLine filled = arena.map().filled().with(premapLba);
-        boolean amid = arena.map().filled().areCommitting(premapLba);
+        FilledLine amid = filled != null && filled.isCommitting(premapLba) ? filled : null;
         // The entry of a filled block that a commit has begun with is stored before this is logged.
-        int replacedEntry = filled != null && amid ? filled.entry(premapLba) : oldEntry;
+        int replacedEntry = amid == null ? oldEntry : amid.entry(premapLba);
         HeldWrite write = new HeldWrite(arena, premapLba, lane, replacedEntry, postmapLba, earlier);
         if (table != null) {
             table.put(lane, lastSeq.incrementAndGet(), arena.index(), premapLba, postmapLba);
@@ -190,91 +182,24 @@ class GroupCommit implements WritePath {
             replacedCount.incrementAndGet();
             replaced(earlier);
         }
-        if (filled != null && !amid) {
+        if (filled != null && amid == null) {
             replacedCount.incrementAndGet();
-            empty(arena, premapLba);
+            filling.forget(arena, premapLba);
         }
         return false;
     }
 
     @Override
-    public boolean fills() {
-        return true;
-    }
-
-    @Override
-    public int fillable(BttArena arena, int firstPremapLba, int count) throws IOException {
-        int fillable = 0;
-        while (fillable < count
-                && isFillable(arena.map(), firstPremapLba + fillable)
-                && hasLine(arena, firstPremapLba + fillable)) {
-            fillable++;
-        }
-        return fillable;
-    }
-
-    private boolean isFillable(BlockMap map, int premapLba) throws IOException {
-        int entry = map.stored(premapLba);
-        return MapEntry.readsAsZeroes(entry)
-                && map.held().get(premapLba) == null
-                && map.filled().with(premapLba) == null
-                && (MapEntry.isInitial(entry) || mayFillZeroed());
+    public Filling filling() {
+        return filling;
     }
 
     /**
-     * Whether all blocks that were zeroed are so on the device: the block of one that is not may be
-     * what a power cut brings back. (Overridden where a crash test shows that.)
+     * Whether all blocks that were zeroed are so on the device. (Overridden where a crash test
+     * shows what follows if they are not.)
      */
-    boolean mayFillZeroed() {
+    boolean areZeroesDurable() {
         return entriesStored.get() == entriesDurable;
-    }
-
-    /**
-     * Sees that a block has a line, which will be frozen; false if the table has no place for it.
-     */
-    private boolean hasLine(BttArena arena, int premapLba) {
-        FilledLine line = arena.map().filled().of(premapLba);
-        if (line == null) {
-            int slot = lineSlots.take();
-            if (slot < 0) {
-                return false;
-            }
-            line = new FilledLine(arena, premapLba / BlockMap.LINE, slot);
-            arena.map().filled().put(line);
-        }
-        if (line.queue()) {
-            filledLines.add(line);
-        }
-        return true;
-    }
-
-    @Override
-    public void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba)
-            throws IOException {
-        requireSound();
-        for (int done = 0; done < count; ) {
-            int lba = firstPremapLba + done;
-            int inLine = Math.min(count - done, BlockMap.LINE - lba % BlockMap.LINE);
-            FilledLine line = Objects.requireNonNull(arena.map().filled().of(lba));
-            line.add(lba, inLine, firstPostmapLba + done);
-            account(line);
-            done += inLine;
-        }
-    }
-
-    /** Forgets that a block was filled where it is, unless a commit has begun with it. */
-    private void empty(BttArena arena, int premapLba) throws IOException {
-        FilledLine line = arena.map().filled().of(premapLba);
-        if (line != null) {
-            line.remove(FilledLine.blocks(premapLba, 1));
-            account(line);
-        }
-    }
-
-    private void account(FilledLine line) throws IOException {
-        if (table != null) {
-            table.putLine(line);
-        }
     }
 
     /**
@@ -299,7 +224,7 @@ class GroupCommit implements WritePath {
 
     @Override
     public boolean mayStore(BttArena arena, int premapLba) throws IOException {
-        if (arena.map().filled().areCommitting(premapLba)) {
+        if (arena.map().filled().isCommitting(premapLba)) {
             return false;
         }
         HeldWrite write = arena.map().held().get(premapLba);
@@ -316,7 +241,7 @@ class GroupCommit implements WritePath {
         entriesStored.incrementAndGet();
         requireSound();
         for (int lba = firstPremapLba; lba < firstPremapLba + count; lba++) {
-            empty(arena, lba);
+            filling.forget(arena, lba);
             HeldWrite write = arena.map().held().get(lba);
             if (write != null) {
                 arena.map().held().remove(write);
@@ -386,13 +311,11 @@ class GroupCommit implements WritePath {
             if (!batch.isEmpty() || !prepared.isEmpty() || stored != entriesDurable) {
                 lastCommitNanos = System.nanoTime();
                 log(batch.writes());
-                for (FrozenLine frozen : batch.lines()) {
-                    store(frozen);
-                }
+                Filling.store(batch.filled());
                 sync();
                 entriesDurable = stored;
                 keepLogged(batch.writes());
-                letGo(batch.lines());
+                filling.letGo(batch.filled());
             }
             if (begin && !prepare) {
                 return SharedCommit.Progress.PUT_OFF;
@@ -424,7 +347,7 @@ class GroupCommit implements WritePath {
         for (int lane = 0; lane < writes.length() && !overtaken; lane++) {
             HeldWrite write = writes.get(lane);
             overtaken =
-                    write != null && write.arena().map().filled().areCommitting(write.premapLba());
+                    write != null && write.arena().map().filled().isCommitting(write.premapLba());
         }
         return !overtaken;
     }
@@ -435,7 +358,7 @@ class GroupCommit implements WritePath {
         do {
             replaced = replacedCount.get();
             freezeWrites(batch.writes());
-            freezeLines(batch.lines());
+            filling.freezeInto(batch.filled());
             // A write may have gone before it was looked at, and the one that took its place be
             // where was looked before.
         } while (replacedCount.get() != replaced);
@@ -460,61 +383,6 @@ class GroupCommit implements WritePath {
             } finally {
                 lock.unlock();
             }
-        }
-    }
-
-    private void freezeLines(List<FrozenLine> batch) {
-        // As many as there are now: those that come meanwhile are the next batch's.
-        for (int left = filledLines.size(); left > 0; left--) {
-            FilledLine line = filledLines.remove();
-            line.lock().lock();
-            try {
-                line.unqueue();
-                int blocks = line.freeze();
-                if (blocks != 0) {
-                    batch.add(new FrozenLine(line, blocks));
-                }
-                letGoIfEmpty(line);
-            } finally {
-                line.lock().unlock();
-            }
-        }
-    }
-
-    /** Stores the entries of filled blocks, whose data are durable since the first sync. */
-    private void store(FrozenLine frozen) throws IOException {
-        FilledLine line = frozen.line();
-        int[] entries = new int[BlockMap.LINE];
-        int count = 0;
-        for (int i = 0; i <= BlockMap.LINE; i++) {
-            if ((frozen.blocks() >> i & 1) != 0) {
-                entries[count++] = line.entry(line.firstPremapLba() + i);
-            } else if (count > 0) {
-                line.arena().map().setAll(line.firstPremapLba() + i - count, entries, count);
-                count = 0;
-            }
-        }
-    }
-
-    private void letGo(List<FrozenLine> lines) throws IOException {
-        for (FrozenLine frozen : lines) {
-            FilledLine line = frozen.line();
-            line.lock().lock();
-            try {
-                line.committed(frozen.blocks());
-                account(line);
-                letGoIfEmpty(line);
-            } finally {
-                line.lock().unlock();
-            }
-        }
-    }
-
-    /** Lets go of a line without filled blocks that is not about to be frozen. */
-    private void letGoIfEmpty(FilledLine line) {
-        if (line.filled() == 0 && !line.isQueued()) {
-            line.arena().map().filled().remove(line);
-            lineSlots.give(line.slot());
         }
     }
 

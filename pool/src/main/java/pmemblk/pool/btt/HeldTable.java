@@ -32,10 +32,10 @@ import pmemblk.pool.media.Medium;
  *   8  blocks    8 bytes: a bit for each filled block; 0 in an empty slot
  * </pre>
  *
- * <p>A slot is filled by one store, of its seq or blocks, after all else, and emptied by one. Its
- * lane's owner does either, under the lock of the write's map entry; or whoever has the lock of the
- * line. Where a block is filled and a lane holds a write of it, that one is the later. There may be
- * any number of slots for lines, and none in a table of an older version.
+ * <p>A slot is put into use by one store, of its seq or blocks, after all else, and emptied by one.
+ * A lane's owner does either, under the lock of the write's map entry; of a line's slot, whoever
+ * has the lock of the line. Where a block is filled and a lane holds a write of it, that one is the
+ * later. There may be any number of slots for lines, and none in a table of an older version.
  */
 public final class HeldTable {
     /** Slots for lines that are worth having: with fewer, writes wait for a commit more often. */
@@ -137,7 +137,11 @@ public final class HeldTable {
         return slotsOffset + LINES + slot * LINE_STRIDE;
     }
 
-    /** The filled blocks. */
+    /**
+     * The filled blocks.
+     *
+     * @param latest what {@link #latest} gives: writes in lanes, each later than a filling
+     */
     List<Filled> filled(List<Entry> latest) throws IOException {
         Set<Filled> overtaken = new HashSet<>();
         latest.forEach(entry -> overtaken.add(new Filled(entry.arena, entry.premapLba)));

@@ -50,18 +50,8 @@ final class InPlace implements WritePath {
     }
 
     @Override
-    public boolean fills() {
-        return false;
-    }
-
-    @Override
-    public int fillable(BttArena arena, int firstPremapLba, int count) {
-        return 0;
-    }
-
-    @Override
-    public void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba) {
-        throw new UnsupportedOperationException();
+    public @Nullable Filling filling() {
+        return null;
     }
 
     @Override

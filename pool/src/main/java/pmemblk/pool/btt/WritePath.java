@@ -26,23 +26,8 @@ interface WritePath {
     /** Takes an idle lane, or returns -1 if there is none without a flush. */
     int tryTakeLane() throws IOException;
 
-    /** Whether blocks are ever {@link #fillable}. */
-    boolean fills();
-
-    /**
-     * How many blocks from the first on may be filled where they are, up to {@code count}: no crash
-     * can show what the postmap blocks hold that they own. Asked before they are filled, by whoever
-     * holds the locks of all their entries until then.
-     */
-    int fillable(BttArena arena, int firstPremapLba, int count) throws IOException;
-
-    /**
-     * Follows the filling of blocks, all of them {@link #fillable}: makes them what readers find.
-     *
-     * @param firstPostmapLba the block that the first of them owns; the others' follow it
-     */
-    void filled(BttArena arena, int firstPremapLba, int count, int firstPostmapLba)
-            throws IOException;
+    /** How blocks are filled where they are; null if this path always takes a lane. */
+    @Nullable Filling filling();
 
     /**
      * Makes the data that a filled free block needs to survive durable, as far as this path wants

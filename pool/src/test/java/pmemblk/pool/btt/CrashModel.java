@@ -395,19 +395,16 @@ class CrashModel {
         possible.get(block).add(value);
         uncertain.add(block);
         run(step);
-        if (!changed.getAsBoolean()) {
-            possible.get(block).remove(value);
-            uncertain.remove(block);
-            changing = outer;
-            changingTo = outerTo;
-            return;
-        }
         uncertain.remove(block);
-        current[block] = value;
-        if (kind != Medium.Kind.FILE) {
-            // Durable once it is replied.
-            List<Long> values = possible.get(block);
-            values.subList(0, values.size() - 1).clear();
+        List<Long> values = possible.get(block);
+        if (!changed.getAsBoolean()) {
+            values.remove(value);
+        } else {
+            current[block] = value;
+            if (kind != Medium.Kind.FILE) {
+                // Durable once it is replied.
+                values.subList(0, values.size() - 1).clear();
+            }
         }
         changing = outer;
         changingTo = outerTo;

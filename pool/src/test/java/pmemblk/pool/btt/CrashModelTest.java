@@ -281,7 +281,7 @@ class CrashModelTest {
                 (medium, laneCount, lanes, held) ->
                         new GroupCommit(medium, laneCount, lanes, held) {
                             @Override
-                            boolean mayFillZeroed() {
+                            boolean areZeroesDurable() {
                                 return true;
                             }
                         });
@@ -420,6 +420,7 @@ class CrashModelTest {
         }
     }
 
+    /** Runs a trace of {@link #OVERLAPPING} in the same way. */
     private void runOverlapping(
             long trace,
             int length,

@@ -9,6 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import pmemblk.pool.media.Medium;
 
 class GroupCommitTest {
@@ -16,15 +18,22 @@ class GroupCommitTest {
     private static final int LANES = 6;
     private static final long LIMIT_NANOS = 30_000_000_000L;
 
+    private static CrashModel model(BlockTranslationTable.GroupCommitMaker maker)
+            throws IOException {
+        return new CrashModel(
+                Medium.Kind.FILE,
+                LANES,
+                LANES,
+                new CrashModel.Counts(),
+                maker,
+                (kind, size, model) -> new CrashMedium(kind, size));
+    }
+
     @Test
     void aBlockThatIsWrittenAgainDuringEachCommitLeavesNothingInMemory() throws IOException {
         List<WeakReference<HeldWrite>> committed = new ArrayList<>();
         CrashModel model =
-                new CrashModel(
-                        Medium.Kind.FILE,
-                        LANES,
-                        LANES,
-                        new CrashModel.Counts(),
+                model(
                         (medium, laneCount, lanes, held) ->
                                 new GroupCommit(medium, laneCount, lanes, held) {
                                     @Override
@@ -32,8 +41,7 @@ class GroupCommitTest {
                                         committed.add(new WeakReference<>(write));
                                         return super.mayLogNext(write);
                                     }
-                                },
-                        (kind, size, same) -> new CrashMedium(kind, size));
+                                });
         model.medium.listen(
                 new CrashMedium.Listener() {
                     @Override
@@ -61,16 +69,14 @@ class GroupCommitTest {
         model.verifyRunning();
     }
 
-    @Test
-    void aWriteThatOvertakesAnotherWhileABatchIsFrozenLeavesOneOfThemInIt() throws IOException {
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aWriteThatOvertakesAnotherWhileABatchIsFrozenLeavesOneOfThemInIt(boolean isFilled)
+            throws IOException {
         CrashModel[] models = new CrashModel[1];
         boolean[] overtaken = new boolean[1];
         CrashModel model =
-                new CrashModel(
-                        Medium.Kind.FILE,
-                        LANES,
-                        LANES,
-                        new CrashModel.Counts(),
+                model(
                         (medium, laneCount, lanes, held) ->
                                 new GroupCommit(medium, laneCount, lanes, held) {
                                     @Override
@@ -81,13 +87,16 @@ class GroupCommitTest {
                                         }
                                         return super.mayLogNext(write);
                                     }
-                                },
-                        (kind, size, same) -> new CrashMedium(kind, size));
+                                });
         models[0] = model;
 
         model.write(0);
         model.write(1);
-        model.write(2);
+        if (isFilled) {
+            model.fill(2);
+        } else {
+            model.write(2);
+        }
         // The lane of block 0, which a commit looks at first, is the next to be taken.
         model.zero(0);
         model.flush();
