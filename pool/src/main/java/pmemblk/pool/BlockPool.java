@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 import pmemblk.pool.btt.ArenaFailedException;
 import pmemblk.pool.btt.BlockTranslationTable;
 import pmemblk.pool.btt.BttSite;
+import pmemblk.pool.btt.CachedTable;
 import pmemblk.pool.btt.CommitFailedException;
 import pmemblk.pool.btt.CorruptBttException;
 import pmemblk.pool.btt.ErrorBlockException;
@@ -47,7 +48,7 @@ public final class BlockPool implements AutoCloseable {
 
     private final Path path;
     private final PoolFiles files;
-    private final BlockTranslationTable table;
+    private final CachedTable table;
     private final int blockSize;
     private final long byteSize;
     private final Durability durability;
@@ -56,6 +57,8 @@ public final class BlockPool implements AutoCloseable {
     /** Where changes are accounted for that are not durable; null if all are. */
     private final @Nullable HeldTableFile held;
 
+    private final @Nullable WriteCacheFile cached;
+
     private final CommitTimer timer;
 
     private BlockPool(
@@ -63,15 +66,17 @@ public final class BlockPool implements AutoCloseable {
             PoolFiles files,
             BlockTranslationTable table,
             PoolOptions options,
-            @Nullable HeldTableFile held) {
+            @Nullable HeldTableFile held,
+            @Nullable WriteCacheFile cached) {
         this.path = path;
         this.files = files;
-        this.table = table;
+        this.table = new CachedTable(table, cached == null ? null : cached.cache());
         this.blockSize = options.blockSize();
         this.byteSize = table.blockCount() * blockSize;
         this.durability = options.durability();
         this.held = held;
-        this.timer = new CommitTimer(table);
+        this.cached = cached;
+        this.timer = new CommitTimer(this.table);
     }
 
     /**
@@ -98,6 +103,7 @@ public final class BlockPool implements AutoCloseable {
     /** Opens a pool whose files are locked; they are closed with it, and if that fails. */
     static BlockPool opened(Path path, PoolFiles files, PoolOptions options) throws IOException {
         HeldTableFile held = null;
+        WriteCacheFile cached = null;
         try {
             PoolDescriptor descriptor =
                     PoolDescriptor.require(path, files.medium(), options.blockSize());
@@ -112,17 +118,34 @@ public final class BlockPool implements AutoCloseable {
                             descriptor.zeroed(),
                             files.readOnly(),
                             held == null ? null : held.table());
+            boolean caches =
+                    options.durability() == Durability.ON_FLUSH
+                            && !files.readOnly()
+                            && !files.sparse();
+            if (held != null) {
+                cached =
+                        WriteCacheFile.open(
+                                held.cacheFile(),
+                                held.nonce(),
+                                blockSize,
+                                files.readOnly(),
+                                caches ? options.writeCacheSize() : 0);
+            }
             BlockPool pool =
-                    new BlockPool(path, files, table, options.withBlockSize(blockSize), held);
+                    new BlockPool(
+                            path, files, table, options.withBlockSize(blockSize), held, cached);
+            if (cached != null && !caches && !files.readOnly()) {
+                pool.table.checkpoint();
+            }
             if (pool.holdsWrites()) {
                 pool.timer.start();
             }
             return pool;
         } catch (CorruptBttException e) {
-            closeAfter(e, held, files.medium());
+            closeAfter(e, cached, held, files.medium());
             throw new CorruptPoolException(path + ": " + e.getMessage());
         } catch (IOException | RuntimeException e) {
-            closeAfter(e, held, files.medium());
+            closeAfter(e, cached, held, files.medium());
             throw e;
         }
     }
@@ -163,7 +186,7 @@ public final class BlockPool implements AutoCloseable {
 
     /** The number of blocks. */
     public long blockCount() {
-        return table.blockCount();
+        return table.table().blockCount();
     }
 
     /** Bytes in all blocks. */
@@ -171,7 +194,7 @@ public final class BlockPool implements AutoCloseable {
         return byteSize;
     }
 
-    BlockTranslationTable table() {
+    CachedTable table() {
         return table;
     }
 
@@ -193,7 +216,7 @@ public final class BlockPool implements AutoCloseable {
 
     /** Why the pool, or a part of it, takes no changes any more; null if it takes them. */
     public @Nullable String failureReason() {
-        return table.failureReason();
+        return table.table().failureReason();
     }
 
     public PoolInfo info() {
@@ -203,10 +226,10 @@ public final class BlockPool implements AutoCloseable {
                 path,
                 files.fileSize(),
                 blockSize,
-                table.blockCount(),
+                table.table().blockCount(),
                 files.header().poolsetUuid(),
-                table.arenaCount(),
-                table.laneCount(),
+                table.table().arenaCount(),
+                table.table().laneCount(),
                 files.readOnly(),
                 kind.title(),
                 kind.afterKill(),
@@ -341,7 +364,7 @@ public final class BlockPool implements AutoCloseable {
     private int touchFrom(long block, long end) throws IOException {
         int count = (int) Math.min(TOUCHED_BLOCKS, Math.ceilDiv(end, (long) blockSize) - block);
         if (count > 1 && !mayBlock()) {
-            table.touch(block, count);
+            table.table().touch(block, count);
         }
         return count;
     }
@@ -352,7 +375,7 @@ public final class BlockPool implements AutoCloseable {
         operations.begin();
         try {
             long end = Math.ceilDiv(offset + length, (long) blockSize);
-            return table.isMapAtHand(offset / blockSize, end - offset / blockSize);
+            return table.table().isMapAtHand(offset / blockSize, end - offset / blockSize);
         } finally {
             operations.end();
         }
@@ -366,13 +389,23 @@ public final class BlockPool implements AutoCloseable {
      *     those before it have been written
      */
     public void writeBytes(long offset, ByteBuffer source) throws IOException {
+        writeBytes(offset, source, false);
+    }
+
+    /** Writes as {@link #writeBytes} does, but past the write cache, for a {@link #flushAsync}. */
+    public void writeBytesThrough(long offset, ByteBuffer source) throws IOException {
+        writeBytes(offset, source, true);
+    }
+
+    private void writeBytes(long offset, ByteBuffer source, boolean through) throws IOException {
         Objects.checkFromIndexSize(offset, (long) source.remaining(), byteSize);
         MemorySegment bytes = MemorySegment.ofBuffer(source);
         beginChange();
         try {
             for (long done = 0; done < bytes.byteSize(); ) {
+                long block = (offset + done) / blockSize;
                 int from = (int) ((offset + done) % blockSize);
-                done += writeSome((offset + done) / blockSize, from, bytes.asSlice(done));
+                done += writeSome(block, from, bytes.asSlice(done), through);
             }
             flushIfEveryWrite();
         } catch (IOException | InternalError e) {
@@ -384,13 +417,39 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /** Writes bytes from {@code from} of a block on; returns how many, at least one. */
-    private long writeSome(long block, int from, MemorySegment source) throws IOException {
+    private long writeSome(long block, int from, MemorySegment source, boolean through)
+            throws IOException {
         if (from == 0 && source.byteSize() >= blockSize) {
-            return table.write(block, source);
+            MemorySegment blocks = source.asSlice(0, source.byteSize() / blockSize * blockSize);
+            return through ? table.writeThrough(block, blocks) : table.write(block, blocks);
         }
         long count = Math.min(source.byteSize(), blockSize - from);
         table.edit(block, from, source.asSlice(0, count));
         return count;
+    }
+
+    /**
+     * Does what {@link #writeBytes} does if that takes no waiting for a device, as the write cache
+     * has room for it; else returns false, and some of the bytes may be written but all are still
+     * to be.
+     */
+    public boolean writeBytesNow(long offset, ByteBuffer source) throws IOException {
+        Objects.checkFromIndexSize(offset, (long) source.remaining(), byteSize);
+        if (cached == null || offset % blockSize != 0 || source.remaining() % blockSize != 0) {
+            return false;
+        }
+        beginChange();
+        try {
+            if (!table.writeNow(offset / blockSize, MemorySegment.ofBuffer(source))) {
+                return false;
+            }
+        } catch (IOException | InternalError e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+        source.position(source.limit());
+        return true;
     }
 
     /** Makes a range read as zeroes; data is written only where it covers a part of a block. */
@@ -460,8 +519,24 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /**
-     * Does what {@link #flush} does for many callers with few threads: waits only if nobody else is
-     * flushing, who then tells this caller. The pool is not closed before.
+     * Brings what was written before from the write cache to where a {@link #flushAsync} makes it
+     * durable.
+     */
+    public void writeBack() throws IOException {
+        operations.begin();
+        try {
+            table.writeBack();
+        } catch (IOException | InternalError e) {
+            throw named(e);
+        } finally {
+            operations.end();
+        }
+    }
+
+    /**
+     * Does what {@link #flush} does for many callers with few threads, but for what the write cache
+     * has: waits only if nobody else is flushing, who then tells this caller. The pool is not
+     * closed before.
      *
      * @param callers who call as one; a flush waits a little for as many as it usually has
      * @return completes with the flush, or with an {@link IOException}; what depends on it is to be
@@ -507,6 +582,9 @@ public final class BlockPool implements AutoCloseable {
         try {
             if (!files.readOnly()) {
                 table.checkpoint();
+                if (cached != null) {
+                    cached.remove();
+                }
                 if (held != null) {
                     held.remove();
                 }
@@ -514,7 +592,7 @@ public final class BlockPool implements AutoCloseable {
         } catch (IOException | InternalError e) {
             throw named(e);
         } finally {
-            closeAll(held, files.medium());
+            closeAll(cached, held, files.medium());
         }
     }
 
@@ -523,10 +601,10 @@ public final class BlockPool implements AutoCloseable {
     }
 
     private void requireBlock(long block) {
-        if (block < 0 || block >= table.blockCount()) {
+        if (block < 0 || block >= blockCount()) {
             throw new IndexOutOfBoundsException(
                     "%s has no block %d, they are numbered 0 to %d"
-                            .formatted(path, block, table.blockCount() - 1));
+                            .formatted(path, block, blockCount() - 1));
         }
     }
 
@@ -572,21 +650,25 @@ public final class BlockPool implements AutoCloseable {
         };
     }
 
-    private static void closeAfter(Throwable failure, @Nullable HeldTableFile held, Medium medium) {
+    private static void closeAfter(
+            Throwable failure,
+            @Nullable WriteCacheFile cached,
+            @Nullable HeldTableFile held,
+            Medium medium) {
         try {
-            closeAll(held, medium);
+            closeAll(cached, held, medium);
         } catch (IOException e) {
             failure.addSuppressed(e);
         }
     }
 
-    private static void closeAll(@Nullable HeldTableFile held, Medium medium) throws IOException {
-        try {
-            if (held != null) {
-                held.close();
-            }
-        } finally {
-            medium.close();
+    private static void closeAll(
+            @Nullable WriteCacheFile cached, @Nullable HeldTableFile held, Medium medium)
+            throws IOException {
+        try (medium;
+                held;
+                cached) {
+            // Closed in the opposite order.
         }
     }
 }

@@ -189,7 +189,9 @@ final class CheckRun {
         }
         PoolDescriptor.requireBlockSize(parts.path(), blockSize, options.blockSize());
         try (HeldTableFile held = openHeld(header)) {
-            add(table.finish(held == null ? null : held.table(), advancer(table.mapSize())));
+            add(
+                    table.finish(held == null ? null : held.table(), advancer(table.mapSize())),
+                    held == null ? 0 : WriteCacheFile.countLeft(held.cacheFile()));
         }
     }
 
@@ -218,7 +220,12 @@ final class CheckRun {
     private @Nullable HeldTableFile openHeld(PoolHeader header) throws IOException {
         PoolFiles files =
                 new PoolFiles(
-                        parts.parts().getFirst().path(), medium, header, parts.fileSize(), true);
+                        parts.parts().getFirst().path(),
+                        medium,
+                        header,
+                        parts.fileSize(),
+                        false,
+                        true);
         try {
             return HeldTableFile.open(parts.path(), files, options);
         } catch (PoolChangedException e) {
@@ -227,7 +234,7 @@ final class CheckRun {
         }
     }
 
-    private void add(BttCheck.Result result) {
+    private void add(BttCheck.Result result, int cachedCount) {
         for (Flaw flaw : result.flaws()) {
             damage.add(Damage.of(flaw, parts.place(flaw.offset())));
             if (flaw.patch() != null) {
@@ -243,7 +250,7 @@ final class CheckRun {
                     "%d writes were interrupted by a crash; whoever opens the pool finishes them"
                             .formatted(unfinishedCount));
         }
-        heldCount = result.heldCount();
+        heldCount = result.heldCount() + cachedCount;
         if (heldCount > 0) {
             notes.add(
                     "%d writes that a killed server replied to wait in %s to be taken over; serve"

@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pmemblk.pool.btt.BlockTranslationTable;
+import pmemblk.pool.btt.CachedTable;
 
 /**
  * Flushes a table when nobody else has for a second, so that no more than that is lost to a power
@@ -14,13 +14,13 @@ final class CommitTimer {
     private static final Logger LOG = LoggerFactory.getLogger(CommitTimer.class);
     private static final long PERIOD_NANOS = TimeUnit.SECONDS.toNanos(1);
 
-    private final BlockTranslationTable table;
+    private final CachedTable table;
     private final Thread thread;
 
     /** Guarded by this object's monitor. */
     private boolean stopped;
 
-    CommitTimer(BlockTranslationTable table) {
+    CommitTimer(CachedTable table) {
         this.table = table;
         this.thread = Thread.ofPlatform().daemon().name("pmemblk-commit").unstarted(this::run);
     }

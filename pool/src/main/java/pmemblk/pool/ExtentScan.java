@@ -1,7 +1,7 @@
 package pmemblk.pool;
 
 import java.io.IOException;
-import pmemblk.pool.btt.BlockTranslationTable;
+import pmemblk.pool.btt.CachedTable;
 import pmemblk.pool.btt.RunVisitor;
 
 /** Turns runs of blocks into extents of bytes that end where the range does. */
@@ -22,11 +22,7 @@ final class ExtentScan implements RunVisitor {
     }
 
     static void run(
-            BlockTranslationTable table,
-            int blockSize,
-            long offset,
-            long length,
-            ExtentVisitor visitor)
+            CachedTable table, int blockSize, long offset, long length, ExtentVisitor visitor)
             throws IOException {
         if (length > 0) {
             ExtentScan scan = new ExtentScan(blockSize, offset, offset + length, visitor);

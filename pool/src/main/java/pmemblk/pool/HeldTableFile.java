@@ -76,6 +76,9 @@ final class HeldTableFile implements AutoCloseable {
         if (left != null) {
             return left;
         }
+        if (!pool.readOnly()) {
+            Files.deleteIfExists(cacheFile(file));
+        }
         if (!pool.readOnly() && hasMarkOfThisBoot(pool)) {
             LOG.warn(
                     "{} was in use when its server was killed, and {} is gone, which held the"
@@ -121,7 +124,7 @@ final class HeldTableFile implements AutoCloseable {
     }
 
     /** In a folder that all may write to, a file of that name may be somebody else's. */
-    private static void requireOwn(Path file) throws IOException {
+    static void requireOwn(Path file) throws IOException {
         Object owner = Files.getAttribute(file, "unix:uid", LinkOption.NOFOLLOW_LINKS);
         boolean regular = Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS);
         if (!regular || !owner.equals(Files.getAttribute(Path.of("/proc/self"), "unix:uid"))) {
@@ -150,13 +153,14 @@ final class HeldTableFile implements AutoCloseable {
             if (header.get(U64, NONCE_OFFSET) == mark.get(U64, 0)) {
                 return true;
             }
-            if (table().isEmpty()) {
+            boolean noneCached = WriteCacheFile.countLeft(cacheFile()) == 0;
+            if (noneCached && table().isEmpty()) {
                 return false;
             }
             throw new PoolChangedException(
                     path
                             + " was changed by another program since its server was killed, and "
-                            + file
+                            + (noneCached ? file : cacheFile())
                             + " holds writes of before, which were acknowledged and not flushed;"
                             + " to give those up, remove that file");
         }
@@ -196,6 +200,24 @@ final class HeldTableFile implements AutoCloseable {
             throw e;
         }
         return new HeldTableFile(file, medium, pool);
+    }
+
+    /** Where the pool's {@link WriteCacheFile} lies, if it has one. */
+    Path cacheFile() {
+        return cacheFile(file);
+    }
+
+    private static Path cacheFile(Path file) {
+        return file.resolveSibling(file.getFileName() + "-cache");
+    }
+
+    /** The number of this file, which the mark in the pool has, too. */
+    long nonce() throws IOException {
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment header = memory.allocate(PAGE);
+            medium.read(0, header);
+            return header.get(U64, NONCE_OFFSET);
+        }
     }
 
     HeldTable table() {

@@ -17,10 +17,16 @@ import pmemblk.pool.media.PrivateMedium;
  * @param firstFile the path of the file, or of the first part
  * @param header the first file's
  * @param fileSize bytes of all the files
+ * @param sparse whether some of their bytes have no place on the device yet
  * @param readOnly whether nothing may be changed, be it that the caller or the header says so
  */
 record PoolFiles(
-        Path firstFile, Medium medium, PoolHeader header, long fileSize, boolean readOnly) {
+        Path firstFile,
+        Medium medium,
+        PoolHeader header,
+        long fileSize,
+        boolean sparse,
+        boolean readOnly) {
     /** Opens the pool at {@code path}; whoever called closes the medium. */
     static PoolFiles open(Path path, boolean readOnly) throws IOException {
         PoolParts parts = PoolParts.open(path, readOnly);
@@ -42,11 +48,16 @@ record PoolFiles(
     static PoolFiles of(PoolParts parts, boolean readOnly) throws IOException {
         PoolHeader header = parts.header();
         boolean noChanges = readOnly || header.isReadOnly();
+        boolean sparse = false;
+        for (PoolParts.Part part : parts.parts()) {
+            sparse |= part.file().isSparse();
+        }
         return new PoolFiles(
                 parts.parts().getFirst().path(),
                 noChanges ? new PrivateMedium(parts.whole()) : parts.whole(),
                 header,
                 parts.fileSize(),
+                sparse,
                 noChanges);
     }
 

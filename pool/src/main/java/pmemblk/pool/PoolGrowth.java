@@ -116,7 +116,7 @@ public final class PoolGrowth {
             throw new GrowthRefusedException(
                     path + " has features that are not known here, and would lose them");
         }
-        String failure = old.table().failureReason();
+        String failure = old.failureReason();
         if (failure != null) {
             throw new GrowthRefusedException(path + " cannot grow: " + failure);
         }
@@ -202,7 +202,7 @@ public final class PoolGrowth {
         PoolHeader header = PoolHeader.ofSingleFile(old.info().uuid(), UUID.randomUUID());
         BttSite site = PoolMaker.writeTable(medium, header, old.blockSize(), true);
         long total = old.byteSize();
-        TableCopy.copy(old.table(), site, byteCount -> progress.advanced(byteCount, total));
+        TableCopy.copy(old.table().table(), site, byteCount -> progress.advanced(byteCount, total));
         medium.persist(0, medium.size());
         PoolMaker.writeHeader(medium, header);
     }

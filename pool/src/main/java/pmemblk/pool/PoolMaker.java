@@ -63,7 +63,7 @@ final class PoolMaker {
                 file.changeMode(mode);
             }
             file.syncWithName();
-            return new PoolFiles(path, medium, header, file.size(), false);
+            return new PoolFiles(path, medium, header, file.size(), file.isSparse(), false);
         } catch (IOException e) {
             abandon(medium, file, made, e);
             throw PoolFiles.translated(path, e);

@@ -10,26 +10,39 @@ import java.nio.file.Path;
  * @param durability when changes are durable
  * @param heldWritesDirectory a folder on tmpfs, where {@link Durability#ON_FLUSH} keeps account of
  *     the changes that are not durable yet, so that they outlive the process
+ * @param writeCacheSize bytes in that folder, at most, for blocks that were written and not
+ *     flushed; only with {@link Durability#ON_FLUSH}, on ordinary files without holes
  */
 public record PoolOptions(
-        int blockSize, boolean readOnly, Durability durability, Path heldWritesDirectory) {
+        int blockSize,
+        boolean readOnly,
+        Durability durability,
+        Path heldWritesDirectory,
+        long writeCacheSize) {
 
     public static final PoolOptions DEFAULT =
-            new PoolOptions(0, false, Durability.EVERY_WRITE, Path.of("/dev/shm"));
+            new PoolOptions(0, false, Durability.EVERY_WRITE, Path.of("/dev/shm"), 0);
 
     public PoolOptions withBlockSize(int newBlockSize) {
-        return new PoolOptions(newBlockSize, readOnly, durability, heldWritesDirectory);
+        return new PoolOptions(
+                newBlockSize, readOnly, durability, heldWritesDirectory, writeCacheSize);
     }
 
     public PoolOptions withReadOnly(boolean newReadOnly) {
-        return new PoolOptions(blockSize, newReadOnly, durability, heldWritesDirectory);
+        return new PoolOptions(
+                blockSize, newReadOnly, durability, heldWritesDirectory, writeCacheSize);
     }
 
     public PoolOptions withDurability(Durability newDurability) {
-        return new PoolOptions(blockSize, readOnly, newDurability, heldWritesDirectory);
+        return new PoolOptions(
+                blockSize, readOnly, newDurability, heldWritesDirectory, writeCacheSize);
     }
 
     public PoolOptions withHeldWritesDirectory(Path newDirectory) {
-        return new PoolOptions(blockSize, readOnly, durability, newDirectory);
+        return new PoolOptions(blockSize, readOnly, durability, newDirectory, writeCacheSize);
+    }
+
+    public PoolOptions withWriteCacheSize(long newSize) {
+        return new PoolOptions(blockSize, readOnly, durability, heldWritesDirectory, newSize);
     }
 }

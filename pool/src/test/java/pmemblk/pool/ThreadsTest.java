@@ -24,6 +24,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Many threads on few blocks. */
 @Timeout(120)
@@ -44,16 +45,38 @@ class ThreadsTest {
     @TempDir(factory = InMemory.class)
     private Path memory;
 
-    private BlockPool open(boolean inMemory, Durability durability) throws IOException {
-        return open(inMemory, durability, BLOCK_SIZE);
+    /** Where writes go. */
+    enum Place {
+        MEMORY(Durability.EVERY_WRITE, 0),
+        FILE(Durability.ON_FLUSH, 0),
+        SYNCED_FILE(Durability.EVERY_WRITE, 0),
+        /** As a rule; the cache has room for a few blocks. */
+        CACHE(Durability.ON_FLUSH, 5);
+
+        private final Durability durability;
+        private final int cachedBlocks;
+
+        Place(Durability durability, int cachedBlocks) {
+            this.durability = durability;
+            this.cachedBlocks = cachedBlocks;
+        }
+
+        PoolOptions options(int blockSize) {
+            return PoolOptions.DEFAULT
+                    .withDurability(durability)
+                    .withWriteCacheSize(cachedBlocks * (blockSize + 16L));
+        }
     }
 
-    private BlockPool open(boolean inMemory, Durability durability, int blockSize)
-            throws IOException {
-        Path path = (inMemory ? memory : folder).resolve("disk.pool");
+    private BlockPool open(Place place) throws IOException {
+        return open(place, BLOCK_SIZE);
+    }
+
+    private BlockPool open(Place place, int blockSize) throws IOException {
+        Path path = (place == Place.MEMORY ? memory : folder).resolve("disk.pool");
         long smallest = (long) blockSize * (2 * LANES);
         BlockPool.create(path, blockSize, smallest + (17 << 20), 0600).close();
-        return BlockPool.open(path, PoolOptions.DEFAULT.withDurability(durability));
+        return BlockPool.open(path, place.options(blockSize));
     }
 
     private static void runAll(List<Callable<Void>> tasks) throws Exception {
@@ -69,15 +92,9 @@ class ThreadsTest {
      * comes back soonest to the block that it has just freed, and that somebody may be reading.
      */
     @ParameterizedTest
-    @CsvSource({
-        "true, EVERY_WRITE, 1",
-        "true, EVERY_WRITE, 3",
-        "false, ON_FLUSH, 1",
-        "false, ON_FLUSH, 3",
-    })
-    void aReadNeverMixesWrites(boolean inMemory, Durability durability, int writers)
-            throws Exception {
-        try (BlockPool pool = open(inMemory, durability, LARGE_BLOCK_SIZE)) {
+    @CsvSource({"MEMORY, 1", "MEMORY, 3", "FILE, 1", "FILE, 3", "CACHE, 1", "CACHE, 3"})
+    void aReadNeverMixesWrites(Place place, int writers) throws Exception {
+        try (BlockPool pool = open(place, LARGE_BLOCK_SIZE)) {
             CountDownLatch writing = new CountDownLatch(writers);
             List<Callable<Void>> tasks = new ArrayList<>();
             for (int i = 0; i < THREADS; i++) {
@@ -135,10 +152,9 @@ class ThreadsTest {
      * a tenth of the rounds a fault in tracking them went unseen.
      */
     @ParameterizedTest
-    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
-    void aReadOfSeveralBlocksMixesWritesOfNone(boolean inMemory, Durability durability)
-            throws Exception {
-        try (BlockPool pool = open(inMemory, durability, LARGE_BLOCK_SIZE)) {
+    @EnumSource(names = {"MEMORY", "FILE", "CACHE"})
+    void aReadOfSeveralBlocksMixesWritesOfNone(Place place) throws Exception {
+        try (BlockPool pool = open(place, LARGE_BLOCK_SIZE)) {
             CountDownLatch writing = new CountDownLatch(1);
             List<Callable<Void>> tasks = new ArrayList<>();
             tasks.add(
@@ -173,7 +189,7 @@ class ThreadsTest {
     /** New blocks are filled where they are, and filled there again after they were zeroed. */
     @Test
     void aReadOfABlockThatIsFilledWhereItIsNeverMixesWrites() throws Exception {
-        try (BlockPool pool = open(false, Durability.ON_FLUSH, LARGE_BLOCK_SIZE)) {
+        try (BlockPool pool = open(Place.FILE, LARGE_BLOCK_SIZE)) {
             CountDownLatch writing = new CountDownLatch(1);
             List<Callable<Void>> tasks = new ArrayList<>();
             tasks.add(
@@ -206,10 +222,9 @@ class ThreadsTest {
      * A write may come just while a commit gathers its batch, an earlier one of its block in it.
      */
     @ParameterizedTest
-    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
-    void noBlockIsLostOrGetsTwoOwnersWhateverComesDuringCommits(
-            boolean inMemory, Durability durability) throws Exception {
-        BlockPool pool = open(inMemory, durability);
+    @EnumSource(names = {"MEMORY", "FILE", "CACHE"})
+    void noBlockIsLostOrGetsTwoOwnersWhateverComesDuringCommits(Place place) throws Exception {
+        BlockPool pool = open(place);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(4);
         List<Callable<Void>> tasks = new ArrayList<>();
         for (int i = 0; i < THREADS; i++) {
@@ -248,11 +263,80 @@ class ThreadsTest {
         assertEquals(written.flip(), found.flip());
     }
 
+    /**
+     * Each thread changes blocks of its own in all the ways there are, while others flush, and the
+     * blocks that wait in a cache come to the table.
+     */
     @ParameterizedTest
-    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
-    void noEditOfAPartUndoesAnother(boolean inMemory, Durability durability) throws Exception {
+    @EnumSource(names = {"MEMORY", "FILE", "CACHE"})
+    void everybodyFindsTheLastWriteAndNothingOlder(Place place) throws Exception {
+        BlockPool pool = open(place);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(4);
+        byte[][] last = new byte[THREADS][BLOCK_SIZE];
+        List<Callable<Void>> tasks = new ArrayList<>();
+        for (int i = 0; i < THREADS; i++) {
+            int block = i;
+            tasks.add(
+                    () -> {
+                        SplittableRandom random = new SplittableRandom(block);
+                        while (System.nanoTime() < end) {
+                            change(pool, block, last[block], random);
+                            ByteBuffer found = ByteBuffer.allocate(BLOCK_SIZE);
+                            pool.read(block, found);
+                            assertEquals(ByteBuffer.wrap(last[block]), found.flip());
+                        }
+                        return null;
+                    });
+        }
+        tasks.add(
+                () -> {
+                    while (System.nanoTime() < end) {
+                        pool.writeBack();
+                        pool.flush();
+                    }
+                    return null;
+                });
+        try (pool) {
+            runAll(tasks);
+        }
+
+        assertEquals(List.of(), BlockPool.check(pool.info().path(), 0).damage());
+        try (BlockPool reopened = BlockPool.open(pool.info().path(), PoolOptions.DEFAULT)) {
+            for (int block = 0; block < THREADS; block++) {
+                ByteBuffer found = ByteBuffer.allocate(BLOCK_SIZE);
+                reopened.read(block, found);
+                assertEquals(ByteBuffer.wrap(last[block]), found.flip());
+            }
+        }
+    }
+
+    /** Changes a block, or a part of it, and notes that in {@code content}. */
+    private static void change(BlockPool pool, int block, byte[] content, SplittableRandom random)
+            throws IOException {
+        long offset = (long) block * BLOCK_SIZE;
+        int from = 0;
+        int to = BLOCK_SIZE;
+        int how = random.nextInt(10);
+        if (how == 0) {
+            from = random.nextInt(BLOCK_SIZE);
+            to = from + random.nextInt(BLOCK_SIZE - from);
+        }
+        Arrays.fill(content, from, to, how == 1 ? 0 : (byte) random.nextInt());
+        ByteBuffer bytes =
+                ByteBuffer.allocateDirect(to - from).put(content, from, to - from).flip();
+        switch (how) {
+            case 0 -> pool.writeBytes(offset + from, bytes);
+            case 1 -> pool.zeroBytes(offset, BLOCK_SIZE);
+            case 2, 3 -> pool.writeBytesThrough(offset, bytes);
+            default -> pool.write(block, bytes);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MEMORY", "FILE", "CACHE"})
+    void noEditOfAPartUndoesAnother(Place place) throws Exception {
         int part = BLOCK_SIZE / THREADS;
-        try (BlockPool pool = open(inMemory, durability)) {
+        try (BlockPool pool = open(place)) {
             List<Callable<Void>> tasks = new ArrayList<>();
             for (int i = 0; i < THREADS; i++) {
                 int offset = i * part;
@@ -286,9 +370,9 @@ class ThreadsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"true, EVERY_WRITE", "false, ON_FLUSH"})
-    void closeWaitsForWhoIsStillAtIt(boolean inMemory, Durability durability) throws Exception {
-        BlockPool pool = open(inMemory, durability);
+    @EnumSource(names = {"MEMORY", "FILE", "CACHE"})
+    void closeWaitsForWhoIsStillAtIt(Place place) throws Exception {
+        BlockPool pool = open(place);
         CountDownLatch begun = new CountDownLatch(THREADS);
         AtomicInteger refused = new AtomicInteger();
         List<Callable<Void>> tasks = new ArrayList<>();
@@ -324,9 +408,9 @@ class ThreadsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"false, ON_FLUSH", "false, EVERY_WRITE"})
-    void anInterruptedThreadHarmsNobody(boolean inMemory, Durability durability) throws Exception {
-        try (BlockPool pool = open(inMemory, durability)) {
+    @EnumSource(names = {"FILE", "SYNCED_FILE", "CACHE"})
+    void anInterruptedThreadHarmsNobody(Place place) throws Exception {
+        try (BlockPool pool = open(place)) {
             Thread interrupted =
                     Thread.ofPlatform()
                             .start(

@@ -51,6 +51,8 @@ final class ServeCommand implements Callable<Integer> {
     static final InetSocketAddress DEFAULT_ADDRESS =
             new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 10809);
 
+    private static final long MAX_DEFAULT_WRITE_CACHE = 2L << 30;
+
     private static final Duration STATUS_PERIOD = Duration.ofSeconds(1);
 
     private static final Logger LOG = LoggerFactory.getLogger(ServeCommand.class);
@@ -100,6 +102,17 @@ final class ServeCommand implements Callable<Integer> {
     private Durability durability = Durability.ON_FLUSH;
 
     @Option(
+            names = "--write-cache",
+            paramLabel = "SIZE",
+            converter = CacheSizeConverter.class,
+            description = {
+                "Memory, at most, in which writes to ordinary files wait for the next flush, of all"
+                        + " pools together; it outlives the process, as the page cache does. 0 is"
+                        + " none [a sixteenth of the machine's memory, 2G at most]."
+            })
+    private @Nullable Long writeCache;
+
+    @Option(
             names = "--poll",
             paramLabel = "MICROSECONDS",
             converter = PollConverter.class,
@@ -137,6 +150,14 @@ final class ServeCommand implements Callable<Integer> {
                         throw new TypeConversionException(
                                 "expected on-flush or every-write, found '" + value + "'");
             };
+        }
+    }
+
+    /** Takes sizes, and 0. */
+    static final class CacheSizeConverter implements ITypeConverter<Long> {
+        @Override
+        public Long convert(String value) {
+            return value.equals("0") ? 0L : ByteSize.parse(value);
         }
     }
 
@@ -226,10 +247,22 @@ final class ServeCommand implements Callable<Integer> {
                 info.afterPowerCut());
     }
 
+    /** Bytes for all pools. */
+    private long writeCacheSize() {
+        // By default the JVM takes up to a quarter of what memory the machine or container has.
+        return writeCache != null
+                ? writeCache
+                : Math.min(Runtime.getRuntime().maxMemory() / 4, MAX_DEFAULT_WRITE_CACHE);
+    }
+
     private BlockPool open(PoolArgument argument) throws IOException {
         Path path = argument.pool();
         boolean readOnly = access.isReadOnly(argument.exportName());
-        PoolOptions options = PoolOptions.DEFAULT.withReadOnly(readOnly).withDurability(durability);
+        PoolOptions options =
+                PoolOptions.DEFAULT
+                        .withReadOnly(readOnly)
+                        .withDurability(durability)
+                        .withWriteCacheSize(writeCacheSize() / pools.size());
         if (access.isReadOnly() && creation != null) {
             throw new IOException("--create and --read-only exclude each other; leave one out");
         }

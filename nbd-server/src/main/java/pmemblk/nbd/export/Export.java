@@ -60,6 +60,23 @@ public interface Export extends AutoCloseable {
     /** Writes the bytes of {@code source}. */
     void write(long offset, ByteBuffer source) throws IOException;
 
+    /**
+     * Does what {@link #write} does if that does not take long just now; else returns false, and
+     * some of the bytes may be written but all are still to be.
+     */
+    default boolean writeNow(long offset, ByteBuffer source) throws IOException {
+        if (writeMayBlock(source.remaining(), false)) {
+            return false;
+        }
+        write(offset, source);
+        return true;
+    }
+
+    /** Writes as {@link #write} does; a {@link #flushAsync} without {@link #writeBack} suffices. */
+    default void writeThrough(long offset, ByteBuffer source) throws IOException {
+        write(offset, source);
+    }
+
     /** Makes a range read as zeroes. */
     void zero(long offset, long length) throws IOException;
 
@@ -69,11 +86,15 @@ public interface Export extends AutoCloseable {
     /** Returns once all changes that returned before, whoever made them, are durable. */
     void flush() throws IOException;
 
+    /** Brings all changes that returned before to where a {@link #flushAsync} finds them. */
+    default void writeBack() throws IOException {}
+
     /** Begins with what a {@link #flush} that soon comes would have to do first. */
     default void prepareFlush() {}
 
     /**
-     * Does what {@link #flush} does, but need not have done it on return.
+     * Does what {@link #flush} does, but need not have done it on return; not for a {@link #write}
+     * that no {@link #writeBack} followed.
      *
      * @param callers who call as one; only advice
      * @return completes, on whatever thread, when it is done, or with what {@link #flush} throws;

@@ -90,6 +90,24 @@ public final class PoolExport implements Export {
     }
 
     @Override
+    public boolean writeNow(long offset, ByteBuffer source) throws IOException {
+        if (writeMayBlock(source.remaining(), false)) {
+            return source.remaining() <= BRIEF && pool.writeBytesNow(offset, source);
+        }
+        write(offset, source);
+        return true;
+    }
+
+    @Override
+    public void writeThrough(long offset, ByteBuffer source) throws IOException {
+        try {
+            pool.writeBytesThrough(offset, source);
+        } catch (PoolFullException e) {
+            throw new ExportFullException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    @Override
     public void zero(long offset, long length) throws IOException {
         try {
             pool.zeroBytes(offset, length);
@@ -106,6 +124,11 @@ public final class PoolExport implements Export {
     @Override
     public void flush() throws IOException {
         pool.flush();
+    }
+
+    @Override
+    public void writeBack() throws IOException {
+        pool.writeBack();
     }
 
     @Override

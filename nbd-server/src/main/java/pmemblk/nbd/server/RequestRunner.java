@@ -50,6 +50,9 @@ final class RequestRunner {
      */
     @Nullable ByteBuf runNow(Request request, @Nullable ByteBuf payload) {
         boolean fua = request.has(Command.FLAG_FUA);
+        if (request.command() == Command.WRITE && payload != null && !fua) {
+            return writeNow(request, payload);
+        }
         boolean mayBlock =
                 switch (Objects.requireNonNull(request.command())) {
                     case READ, CACHE, DISC -> false;
@@ -60,6 +63,19 @@ final class RequestRunner {
                     case FLUSH -> session.export().writeMayBlock(0, true);
                 };
         return mayBlock ? null : attempt(request, payload, true);
+    }
+
+    private @Nullable ByteBuf writeNow(Request request, ByteBuf payload) {
+        Refusal refusal = null;
+        try {
+            if (!session.export().writeNow(request.offset(), payload.nioBuffer())) {
+                return null;
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            refusal = refusal(request, e);
+        }
+        payload.release();
+        return reply(request, refusal);
     }
 
     /** Whether the reply to a request may be appended to others by {@link #readNow}. */
@@ -187,6 +203,9 @@ final class RequestRunner {
                 change(request, payload);
             }
             if (!now) {
+                if (request.command() == Command.FLUSH) {
+                    session.export().writeBack();
+                }
                 return null;
             }
             if (asksForFlush(request)) {
@@ -254,9 +273,14 @@ final class RequestRunner {
 
     private void change(Request request, @Nullable ByteBuf payload) throws IOException {
         switch (Objects.requireNonNull(request.command())) {
-            case WRITE ->
-                    session.export()
-                            .write(request.offset(), Objects.requireNonNull(payload).nioBuffer());
+            case WRITE -> {
+                ByteBuffer bytes = Objects.requireNonNull(payload).nioBuffer();
+                if (request.has(Command.FLAG_FUA)) {
+                    session.export().writeThrough(request.offset(), bytes);
+                } else {
+                    session.export().write(request.offset(), bytes);
+                }
+            }
             case TRIM -> session.export().trim(request.offset(), request.length());
             case WRITE_ZEROES -> session.export().zero(request.offset(), request.length());
             case CACHE, FLUSH -> {

@@ -193,6 +193,11 @@ public final class BlockTranslationTable {
         return blockCount;
     }
 
+    /** Bytes a block. */
+    int blockSize() {
+        return blockSize;
+    }
+
     public int arenaCount() {
         return arenas.length;
     }

@@ -37,6 +37,7 @@ final class Linux {
 
     private static final int STATX_SIZE = 256;
     private static final int IOVEC_SIZE = 16;
+    private static final int PUNCH_HOLE_KEEP_SIZE = 3;
     private static final int RWF_NOWAIT = 8;
     private static final int S_IFMT = 0170000;
     private static final int S_IFREG = 0100000;
@@ -79,6 +80,7 @@ final class Linux {
     private static final MemorySegment CLOSE = function("close");
     private static final MemorySegment FLOCK = function("flock");
     private static final MemorySegment FCHMOD = function("fchmod");
+    private static final MemorySegment FALLOCATE = function("fallocate");
     private static final MemorySegment POSIX_FALLOCATE = function("posix_fallocate");
     private static final MemorySegment POSIX_FADVISE = function("posix_fadvise");
     private static final MemorySegment FTRUNCATE = function("ftruncate");
@@ -136,12 +138,19 @@ final class Linux {
         }
     }
 
-    /** Gives the file {@code length} bytes and a place on the device for each of them. */
-    static void allocate(int fd, long length, Path path) throws IOException {
-        int errno = (int) call(POSIX_FALLOCATE, fd, 0, length, 0, 0);
+    /** Gives bytes of the file, which grows if need be, a place on the device. */
+    static void allocate(int fd, long offset, long length, Path path) throws IOException {
+        int errno = (int) call(POSIX_FALLOCATE, fd, offset, length, 0, 0);
         while (errno != 0) {
             throwUnlessInterrupted(errno, path);
-            errno = (int) call(POSIX_FALLOCATE, fd, 0, length, 0, 0);
+            errno = (int) call(POSIX_FALLOCATE, fd, offset, length, 0, 0);
+        }
+    }
+
+    /** Makes bytes of the file zeroes; whole pages among them have no place from then on. */
+    static void discard(int fd, long offset, long length, Path path) throws IOException {
+        while ((int) call(FALLOCATE, fd, PUNCH_HOLE_KEEP_SIZE, offset, length, 0) != 0) {
+            throwUnlessInterrupted(errno(), path);
         }
     }
 

@@ -75,7 +75,7 @@ public final class LockedFile implements AutoCloseable {
      * @throws java.nio.file.FileAlreadyExistsException if there is anything at {@code path}
      */
     public static LockedFile create(Path path, long size) throws IOException {
-        return create(path, fd -> Linux.allocate(fd, size, path));
+        return create(path, fd -> Linux.allocate(fd, 0, size, path));
     }
 
     /** Makes a file as {@link #create} does, but its bytes get their place when written. */
@@ -150,6 +150,16 @@ public final class LockedFile implements AutoCloseable {
                             + " was deleted or replaced under its server; copy what can still be"
                             + " read, with nbdcopy, before it stops");
         }
+    }
+
+    /** Gives bytes of a sparse file their place on the device; what they hold stays as it is. */
+    void allocate(long offset, long length) throws IOException {
+        Linux.allocate(fd, offset, length, path);
+    }
+
+    /** Makes bytes read as zeroes, and gives up the place of whole pages among them. */
+    void discard(long offset, long length) throws IOException {
+        Linux.discard(fd, offset, length, path);
     }
 
     /** Whether some of the bytes have no place on the device yet. */

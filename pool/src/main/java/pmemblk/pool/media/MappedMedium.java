@@ -40,6 +40,10 @@ abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMed
         this.mapping = opened;
     }
 
+    final LockedFile file() {
+        return file;
+    }
+
     final MemorySegment memory() {
         return memory;
     }

@@ -104,6 +104,12 @@ public interface Medium extends AutoCloseable {
      */
     default void reserve(long offset) throws IOException {}
 
+    /** Gives a range that nobody has written yet its place, so that no write there can fail. */
+    default void allocate(long offset, long length) throws IOException {}
+
+    /** Gives up the place of whole pages in a range; all of it reads as zeroes from then on. */
+    default void discard(long offset, long length) throws IOException {}
+
     /** Stores the 8-byte word at a multiple of 8 whole, with release semantics. */
     void storeLong(long offset, long word) throws IOException;
 

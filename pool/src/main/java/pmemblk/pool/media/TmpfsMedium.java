@@ -16,5 +16,15 @@ final class TmpfsMedium extends MappedMedium {
     }
 
     @Override
+    public void allocate(long offset, long length) throws IOException {
+        file().allocate(offset, length);
+    }
+
+    @Override
+    public void discard(long offset, long length) throws IOException {
+        file().discard(offset, length);
+    }
+
+    @Override
     public void persist(long offset, long length) {}
 }

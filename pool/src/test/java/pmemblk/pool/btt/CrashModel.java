@@ -39,16 +39,21 @@ class CrashModel {
     /** More lines of map entries than there are. */
     private static final int LINES = 2;
 
+    /** Blocks that the cache has room for, where there is one: fewer than there are. */
+    private static final int SLOTS = 2;
+
     final int blockCount;
     private final Medium.Kind kind;
     private final int unit;
     private final InfoBlock info;
     private final BlockTranslationTable.GroupCommitMaker maker;
+    private final CacheMaker cacheMaker;
     private final Counts counts;
 
     CrashMedium medium;
     CrashMedium tableMedium;
-    private BlockTranslationTable table;
+    @Nullable CrashMedium cacheMedium;
+    private CachedTable table;
     private @Nullable GroupCommit commit;
     private int lastStamp;
 
@@ -110,6 +115,19 @@ class CrashModel {
             BlockTranslationTable.GroupCommitMaker maker,
             MediumMaker mediumMaker)
             throws IOException {
+        this(kind, blockCount, laneCount, counts, maker, mediumMaker, null);
+    }
+
+    /** A model with a cache, if there is a maker for it. */
+    CrashModel(
+            Medium.Kind kind,
+            int blockCount,
+            int laneCount,
+            Counts counts,
+            BlockTranslationTable.GroupCommitMaker maker,
+            MediumMaker mediumMaker,
+            @Nullable CacheMaker cacheMaker)
+            throws IOException {
         this.kind = kind;
         this.unit = CrashMedium.unitOf(kind);
         this.blockCount = blockCount;
@@ -120,8 +138,10 @@ class CrashModel {
                     commit = made;
                     return made;
                 };
+        this.cacheMaker = cacheMaker == null ? WriteCache::new : cacheMaker;
         this.info = info(blockCount, laneCount);
         this.tableMedium = newTable();
+        this.cacheMedium = cacheMaker == null ? null : newCache();
         this.current = new long[blockCount];
         this.pastValues = new long[blockCount];
         for (int i = 0; i < blockCount; i++) {
@@ -129,7 +149,13 @@ class CrashModel {
         }
         this.medium = mediumMaker.make(kind, BASE + Geometry.MIN_ARENA_SIZE, this);
         format();
-        this.table = open(medium, tableMedium, this.maker);
+        this.table = open(medium, tableMedium, cacheMedium, this.maker, this.cacheMaker);
+    }
+
+    /** What makes a cache; crash tests make broken ones. */
+    interface CacheMaker {
+        WriteCache make(Medium medium, long base, int slotCount, int blockSize, boolean readOnly)
+                throws IOException;
     }
 
     interface MediumMaker {
@@ -138,6 +164,10 @@ class CrashModel {
 
     private static CrashMedium newTable() {
         return new CrashMedium(Medium.Kind.TMPFS, HeldTable.size(LINES));
+    }
+
+    private CrashMedium newCache() {
+        return new CrashMedium(Medium.Kind.TMPFS, WriteCache.size(SLOTS, blockSize()));
     }
 
     private int blockSize() {
@@ -187,14 +217,20 @@ class CrashModel {
         return BASE + info.flogOffset();
     }
 
-    private BlockTranslationTable open(
+    private CachedTable open(
             CrashMedium medium,
             @Nullable CrashMedium tableMedium,
-            BlockTranslationTable.GroupCommitMaker maker)
+            @Nullable CrashMedium cacheMedium,
+            BlockTranslationTable.GroupCommitMaker maker,
+            CacheMaker cacheMaker)
             throws IOException {
         BttSite site = new BttSite(medium, BASE, PARENT, blockSize());
         HeldTable held = tableMedium == null ? null : new HeldTable(tableMedium, 0);
-        return BlockTranslationTable.open(site, true, false, held, maker);
+        return new CachedTable(
+                BlockTranslationTable.open(site, true, false, held, maker),
+                cacheMedium == null
+                        ? null
+                        : cacheMaker.make(cacheMedium, 0, SLOTS, blockSize(), false));
     }
 
     // What a client does. Each returns once the server would have replied.
@@ -211,7 +247,7 @@ class CrashModel {
         change(
                 block,
                 stamp << 32 | stamp,
-                () -> filled[0] = table.fill(block, units(block, stamp, 2)) > 0,
+                () -> filled[0] = table.table().fill(block, units(block, stamp, 2)) > 0,
                 () -> filled[0]);
     }
 
@@ -240,8 +276,27 @@ class CrashModel {
     }
 
     void writeWithFua(int block) {
-        write(block);
-        flush(block);
+        writeThrough(block);
+        long[] past = pastOnceFlushed();
+        run(table.table()::flush);
+        forget(block, past[block]);
+    }
+
+    /** Writes a block past the cache. */
+    void writeThrough(int block) {
+        long stamp = ++lastStamp;
+        MemorySegment bytes = units(block, stamp, 2);
+        change(block, stamp << 32 | stamp, () -> table.writeThrough(block, bytes));
+    }
+
+    /** Brings what the cache has to the table. */
+    void writeBack() {
+        run(table::writeBack);
+    }
+
+    /** The timer flushes, or finds that it need not. */
+    void flushIfDue() {
+        run(() -> table.flushIfDue(0));
     }
 
     /** Flushes; these blocks have then lost the values that they had before their present ones. */
@@ -258,6 +313,7 @@ class CrashModel {
         long[] past = pastOnceFlushed();
         run(
                 () -> {
+                    table.writeBack();
                     SharedCommit.Progress progress = Objects.requireNonNull(commit).step(true);
                     forget(pastOnceComplete);
                     pastOnceComplete = progress == SharedCommit.Progress.PUT_OFF ? null : past;
@@ -293,6 +349,7 @@ class CrashModel {
     void losePower(CrashMedium image) {
         medium = image;
         tableMedium = newTable();
+        cacheMedium = hasCache() ? newCache() : null;
         lostPower = true;
     }
 
@@ -310,7 +367,7 @@ class CrashModel {
     void restart() {
         opening = true;
         try {
-            run(() -> table = open(medium, tableMedium, maker));
+            run(() -> table = open(medium, tableMedium, cacheMedium, maker, cacheMaker));
         } finally {
             opening = false;
         }
@@ -361,6 +418,20 @@ class CrashModel {
                 }
             }
             return blocks;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    boolean hasCache() {
+        return cacheMedium != null;
+    }
+
+    /** Whether the next write of a block goes to the cache. */
+    boolean cacheHasRoom() {
+        CrashMedium cache = cacheMedium;
+        try {
+            return cache != null && WriteCache.countLeft(cache, 0, SLOTS, blockSize()) < SLOTS;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -426,7 +497,15 @@ class CrashModel {
     void reopenAfterFailure(CrashMedium image, boolean syncFailed) {
         medium = image;
         opening = true;
-        run(() -> table = open(medium, tableMedium, GroupCommit::new));
+        run(
+                () ->
+                        table =
+                                open(
+                                        medium,
+                                        tableMedium,
+                                        cacheMedium,
+                                        GroupCommit::new,
+                                        WriteCache::new));
         opening = false;
         for (int round = 0; round < 2; round++) {
             for (int block = 0; block < blockCount; block++) {
@@ -524,7 +603,7 @@ class CrashModel {
     }
 
     private void requireRecovers(CrashMedium image) {
-        BlockTranslationTable recovered = reopened(image, null);
+        CachedTable recovered = reopened(image, null, null);
         for (int block = 0; block < blockCount; block++) {
             requirePossible(block, valueOf(recovered, block));
         }
@@ -539,24 +618,33 @@ class CrashModel {
         counts.kills.increment();
         CrashMedium pages = medium.copy();
         CrashMedium slots = tableMedium.copy();
+        CrashMedium cached = cacheMedium == null ? null : cacheMedium.copy();
         pages.listen(
                 unit -> {
-                    verifyKillAgain(pages, slots);
+                    verifyKillAgain(pages, slots, cached);
                     verifyPowerCutsAgain(pages, unit, limit, random);
                 });
-        slots.listen(unit -> verifyKillAgain(pages, slots));
-        requireTakesOver(pages, slots);
+        slots.listen(unit -> verifyKillAgain(pages, slots, cached));
+        if (cached != null) {
+            cached.listen(unit -> verifyKillAgain(pages, slots, cached));
+        }
+        requireTakesOver(pages, slots, cached);
     }
 
-    private void verifyKillAgain(CrashMedium pages, CrashMedium slots) {
+    private void verifyKillAgain(
+            CrashMedium pages, CrashMedium slots, @Nullable CrashMedium cached) {
         counts.doubleCrashes.increment();
-        requireTakesOver(pages.afterKill(), slots.afterKill());
+        requireTakesOver(
+                pages.afterKill(), slots.afterKill(), cached == null ? null : cached.afterKill());
     }
 
-    private void requireTakesOver(CrashMedium pages, CrashMedium slots) {
-        BlockTranslationTable restarted = reopened(pages, slots);
+    private void requireTakesOver(
+            CrashMedium pages, CrashMedium slots, @Nullable CrashMedium cached) {
+        CachedTable restarted = reopened(pages, slots, cached);
+        long[] values = new long[blockCount];
         for (int block = 0; block < blockCount; block++) {
             long value = valueOf(restarted, block);
+            values[block] = value;
             boolean changed = block == changing && value == changingTo;
             if (value != current[block] && !changed) {
                 throw new Violation(
@@ -565,11 +653,27 @@ class CrashModel {
             }
         }
         requireOwners(pages);
+        if (cached == null) {
+            return;
+        }
+        run(restarted::flush);
+        for (int block = 0; block < blockCount; block++) {
+            long value = valueOf(restarted, block);
+            if (value != values[block]) {
+                throw new Violation(
+                        "block %d was %s after a kill, and is %s when that is flushed"
+                                .formatted(block, show(values[block]), show(value)));
+            }
+        }
+        requireOwners(pages);
     }
 
-    private BlockTranslationTable reopened(CrashMedium pages, @Nullable CrashMedium tableMedium) {
+    private CachedTable reopened(
+            CrashMedium pages,
+            @Nullable CrashMedium tableMedium,
+            @Nullable CrashMedium cacheMedium) {
         try {
-            return open(pages, tableMedium, GroupCommit::new);
+            return open(pages, tableMedium, cacheMedium, GroupCommit::new, WriteCache::new);
         } catch (IOException e) {
             throw new Violation("does not open: " + e.getMessage());
         }
@@ -597,7 +701,7 @@ class CrashModel {
         }
     }
 
-    private long valueOf(BlockTranslationTable table, int block) {
+    private long valueOf(CachedTable table, int block) {
         long[] bytes = new long[blockSize() / Long.BYTES];
         try {
             table.read(block, 0, MemorySegment.ofArray(bytes));

@@ -12,6 +12,7 @@ import java.util.function.Consumer;
 import java.util.function.ObjIntConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -48,6 +49,21 @@ class CrashModelTest {
                     model -> model.write(0),
                     model -> model.zero(0),
                     CrashModel::beginFlush,
+                    CrashModel::flush,
+                    CrashModel::restart);
+
+    /**
+     * What makes a block be in the cache or in the table, or an old one here and a new one there.
+     */
+    private static final List<Consumer<CrashModel>> CACHED =
+            List.of(
+                    model -> model.write(0),
+                    model -> model.write(1),
+                    model -> model.write(2),
+                    model -> model.writeWithFua(0),
+                    model -> model.edit(0, 1),
+                    model -> model.zero(0),
+                    CrashModel::writeBack,
                     CrashModel::flush,
                     CrashModel::restart);
 
@@ -114,6 +130,21 @@ class CrashModelTest {
                                 runSome(FILLING, trace, length, counts, GroupCommit::new));
 
         report("filling: " + traces + " traces", counts, begin);
+        requireEveryImage(traces, counts);
+    }
+
+    @Test
+    void noTraceOfBlocksInTheCacheLeavesAnythingTornForeignOrLost() {
+        CrashModel.Counts counts = new CrashModel.Counts();
+        long begin = System.nanoTime();
+
+        long traces =
+                forEachTrace(
+                        CACHED.size(),
+                        4,
+                        (trace, length) -> runCached(trace, length, counts, WriteCache::new));
+
+        report("cached: " + traces + " traces", counts, begin);
         requireEveryImage(traces, counts);
     }
 
@@ -319,6 +350,107 @@ class CrashModelTest {
     }
 
     @Test
+    void catchesBlockForgottenByTheCacheBeforeTheTableHasIt() {
+        requireCachedCaught(
+                (medium, base, slotCount, blockSize, readOnly) ->
+                        new WriteCache(medium, base, slotCount, blockSize, readOnly) {
+                            @Override
+                            synchronized @Nullable Run oldest(long upTo, MemorySegment target)
+                                    throws IOException {
+                                Run run = super.oldest(upTo, target);
+                                if (run != null) {
+                                    forget(run.block(), run.count(), run.seq());
+                                }
+                                return run;
+                            }
+                        });
+    }
+
+    @Test
+    void catchesBlockKeptByTheCacheThatWasChangedInTheTable() {
+        requireCachedCaught(
+                (medium, base, slotCount, blockSize, readOnly) ->
+                        new WriteCache(medium, base, slotCount, blockSize, readOnly) {
+                            private long brought;
+
+                            @Override
+                            synchronized @Nullable Run oldest(long upTo, MemorySegment target)
+                                    throws IOException {
+                                Run run = super.oldest(upTo, target);
+                                brought = run == null ? -1 : run.block();
+                                return run;
+                            }
+
+                            @Override
+                            synchronized void forget(long block, long count, long upTo)
+                                    throws IOException {
+                                if (block == brought) {
+                                    super.forget(block, count, upTo);
+                                }
+                            }
+                        });
+    }
+
+    @Test
+    void catchesFlushThatLeavesBlocksInTheCache() {
+        requireCachedCaught(
+                (medium, base, slotCount, blockSize, readOnly) ->
+                        new WriteCache(medium, base, slotCount, blockSize, readOnly) {
+                            @Override
+                            synchronized @Nullable Run oldest(long upTo, MemorySegment target)
+                                    throws IOException {
+                                return super.oldest(upTo - 1, target);
+                            }
+                        });
+    }
+
+    /** The bytes of a block come to the memory behind the record that says that they are there. */
+    @Test
+    void catchesRecordInTheCacheBeforeItsBytes() {
+        requireCachedCaught(
+                (medium, base, slotCount, blockSize, readOnly) ->
+                        new WriteCache(
+                                new LateBytes((CrashMedium) medium),
+                                base,
+                                slotCount,
+                                blockSize,
+                                readOnly));
+    }
+
+    private static final class LateBytes extends DelegatingMedium {
+        private long offset;
+        private @Nullable MemorySegment late;
+
+        LateBytes(CrashMedium medium) {
+            super(medium);
+        }
+
+        @Override
+        public void write(long offset, MemorySegment source) {
+            this.offset = offset;
+            late = source;
+        }
+
+        @Override
+        public void storeLong(long offset, long word) throws IOException {
+            super.storeLong(offset, word);
+            MemorySegment bytes = late;
+            // Its number comes first, then the block.
+            if (bytes != null && offset % 16 == 0) {
+                late = null;
+                super.write(this.offset, bytes);
+            }
+        }
+    }
+
+    private void requireCachedCaught(CrashModel.CacheMaker maker) {
+        requireCaught(
+                4,
+                (trace, length) -> runCached(trace, length, new CrashModel.Counts(), maker),
+                CACHED.size());
+    }
+
+    @Test
     void catchesSwapLoggedOnAnEntryThatIsOnlyLogged() {
         requireCaught(
                 Medium.Kind.FILE,
@@ -453,6 +585,30 @@ class CrashModelTest {
         }
     }
 
+    /** Runs a trace of {@link #CACHED} in the same way, on a table that has a cache. */
+    private void runCached(
+            long trace, int length, CrashModel.Counts counts, CrashModel.CacheMaker maker) {
+        try {
+            CrashModel model =
+                    new CrashModel(
+                            Medium.Kind.FILE,
+                            BLOCKS,
+                            LANES,
+                            counts,
+                            GroupCommit::new,
+                            this::sound,
+                            maker);
+            runTrace(
+                    model,
+                    trace,
+                    length,
+                    CACHED.size(),
+                    (same, operation) -> CACHED.get(operation).accept(same));
+        } catch (CrashModel.Violation | IOException e) {
+            throw violation("cached trace %d of length %d".formatted(trace, length), e);
+        }
+    }
+
     private static void runTrace(
             CrashModel model,
             long trace,
@@ -469,6 +625,9 @@ class CrashModelTest {
                             model.verifyKill(MAX_IMAGES, random);
                         });
                 model.tableMedium.listen(unit -> model.verifyKill(MAX_IMAGES, random));
+                if (model.cacheMedium != null) {
+                    model.cacheMedium.listen(unit -> model.verifyKill(MAX_IMAGES, random));
+                }
             }
             apply.accept(model, (int) (rest % operations));
             rest /= operations;
@@ -508,7 +667,13 @@ class CrashModelTest {
             int lanes = seed % 2 == 0 ? 3 : 6;
             CrashModel model =
                     new CrashModel(
-                            kind, Math.max(4, lanes), lanes, counts, GroupCommit::new, this::sound);
+                            kind,
+                            Math.max(4, lanes),
+                            lanes,
+                            counts,
+                            GroupCommit::new,
+                            this::sound,
+                            kind == Medium.Kind.FILE && seed % 4 < 2 ? WriteCache::new : null);
             listen(model, random);
             for (step = 0; step < LONG_TRACE; step++) {
                 try {
@@ -543,6 +708,9 @@ class CrashModelTest {
 
     private static void listen(CrashModel model, SplittableRandom random) {
         model.tableMedium.listen(unit -> maybeDie(model, random));
+        if (model.cacheMedium != null) {
+            model.cacheMedium.listen(unit -> maybeDie(model, random));
+        }
         model.medium.listen(
                 new CrashMedium.Listener() {
                     @Override
@@ -577,6 +745,13 @@ class CrashModelTest {
         if (model.isChanging(block)) {
             return;
         }
+        if (model.hasCache()) {
+            // Other changes would wait until those that are brought have come.
+            if (model.cacheHasRoom()) {
+                model.write(block);
+            }
+            return;
+        }
         if (random.nextInt(3) == 0) {
             if (!model.isHeld(block)) {
                 model.zero(block);
@@ -601,7 +776,13 @@ class CrashModelTest {
             case 7 -> model.setError(block);
             case 8 -> model.writeWithFua(block);
             case 9, 10 -> model.flush();
-            case 11, 12, 13 -> model.fill(block);
+            case 11, 12, 13 -> {
+                if (model.hasCache()) {
+                    model.writeBack();
+                } else {
+                    model.fill(block);
+                }
+            }
             case 14, 15, 16 -> {
                 if (model.commitsInGroups()) {
                     model.beginFlush();

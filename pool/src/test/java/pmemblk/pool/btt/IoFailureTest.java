@@ -97,11 +97,11 @@ class IoFailureTest {
         @Override
         public void write(long offset, MemorySegment source) throws IOException {
             failIf(fails(Access.WRITE));
-            allocate(offset, source.byteSize());
+            place(offset, source.byteSize());
             super.write(offset, source);
         }
 
-        private void allocate(long offset, long length) throws IOException {
+        private void place(long offset, long length) throws IOException {
             int unit = CrashMedium.unitOf(Kind.FILE);
             List<Long> units =
                     LongStream.rangeClosed(offset / unit, (offset + length - 1) / unit)
@@ -133,9 +133,20 @@ class IoFailureTest {
     @ParameterizedTest
     @EnumSource
     void noFailureLosesOrFalselyAcknowledgesAnything(Access failing) throws IOException {
+        requireNothingLost(failing, null);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void noFailureLosesOrFalselyAcknowledgesAnythingInTheCache(Access failing) throws IOException {
+        requireNothingLost(failing, WriteCache::new);
+    }
+
+    private static void requireNothingLost(
+            Access failing, CrashModel.@Nullable CacheMaker cacheMaker) throws IOException {
         long runs = 0;
         for (int seed = 0; seed < SEEDS; seed++) {
-            for (int n = 1; failAtAccess(failing, n, seed); n++) {
+            for (int n = 1; failAtAccess(failing, n, seed, cacheMaker); n++) {
                 runs++;
             }
         }
@@ -144,10 +155,12 @@ class IoFailureTest {
     }
 
     /** Returns whether there was an N-th access to fail. */
-    private static boolean failAtAccess(Access failing, int n, int seed) throws IOException {
+    private static boolean failAtAccess(
+            Access failing, int n, int seed, CrashModel.@Nullable CacheMaker cacheMaker)
+            throws IOException {
         SplittableRandom random = new SplittableRandom(seed);
         SplittableRandom damage = new SplittableRandom(31L * seed + n);
-        CrashModel model = model(failing, damage);
+        CrashModel model = model(failing, damage, cacheMaker);
         FailingMedium medium = (FailingMedium) model.medium;
         medium.failAtAccess(n);
         try {
@@ -186,13 +199,20 @@ class IoFailureTest {
     }
 
     private static CrashModel model(Access failing, SplittableRandom random) throws IOException {
+        return model(failing, random, null);
+    }
+
+    private static CrashModel model(
+            Access failing, SplittableRandom random, CrashModel.@Nullable CacheMaker cacheMaker)
+            throws IOException {
         return new CrashModel(
                 Medium.Kind.FILE,
                 4,
                 3,
                 new CrashModel.Counts(),
                 GroupCommit::new,
-                (kind, size, ignored) -> new FailingMedium(kind, size, failing, random));
+                (kind, size, ignored) -> new FailingMedium(kind, size, failing, random),
+                cacheMaker);
     }
 
     /** Does something; returns how it failed, or null. */
@@ -201,7 +221,13 @@ class IoFailureTest {
         try {
             switch (random.nextInt(9)) {
                 case 0, 1, 2 -> model.write(block);
-                case 3 -> model.fill(block);
+                case 3 -> {
+                    if (model.hasCache()) {
+                        model.writeThrough(block);
+                    } else {
+                        model.fill(block);
+                    }
+                }
                 case 4 -> {
                     if (model.isInError(block)) {
                         model.setError(block);

@@ -59,7 +59,7 @@ class LinuxTest {
 
     @Test
     void statusTellsSizeAndPlaceAndNames() throws IOException {
-        Linux.allocate(fd, 1 << 20, path);
+        Linux.allocate(fd, 0, 1 << 20, path);
         Files.createLink(directory.resolve("other"), path);
 
         Linux.FileStatus status = Linux.status(fd, path);
