@@ -14,6 +14,12 @@ final class KilledWriter {
     /** Fills the first {@code count} blocks with bytes of 7, half of them at once, and dies. */
     static void run(Path pool, int count, Path heldWrites)
             throws IOException, InterruptedException {
+        run(pool, count, heldWrites, 0);
+    }
+
+    /** Does that with a write cache of so many bytes. */
+    static void run(Path pool, int count, Path heldWrites, long cacheSize)
+            throws IOException, InterruptedException {
         Process process =
                 new ProcessBuilder(
                                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -23,7 +29,8 @@ final class KilledWriter {
                                 KilledWriter.class.getName(),
                                 pool.toString(),
                                 Integer.toString(count),
-                                heldWrites.toString())
+                                heldWrites.toString(),
+                                Long.toString(cacheSize))
                         .inheritIO()
                         .start();
         assertEquals(9, process.waitFor());
@@ -40,7 +47,8 @@ final class KilledWriter {
         PoolOptions options =
                 PoolOptions.DEFAULT
                         .withDurability(Durability.ON_FLUSH)
-                        .withHeldWritesDirectory(Path.of(args[2]));
+                        .withHeldWritesDirectory(Path.of(args[2]))
+                        .withWriteCacheSize(Long.parseLong(args[3]));
         try (BlockPool pool = BlockPool.open(Path.of(args[0]), options)) {
             int count = Integer.parseInt(args[1]);
             int single = (count + 1) / 2;
