@@ -12,9 +12,9 @@ usage() {
   cat <<U
 usage: curves.sh --out DIR [options]
   --out DIR      where the report goes: curves.md, NAME.tsv and, with gnuplot, NAME.svg
-  --curves LIST  comma-separated, from: $all
-                 (default: all of them)
+  --curves LIST  comma-separated, from: $all (all by default), and time
   --secs S       per measurement (default 2)
+  --minutes N    of the curve time, for each of its two pools (default 10)
   --quick        0.3 seconds per measurement, and hardly any warming up
   --dir DIR      where the pools go (default: a new folder in /dev/shm)
   --disk DIR     where those go that shall lie on a disk (default: a new folder in the build's)
@@ -22,12 +22,13 @@ U
   exit "${1:-2}"
 }
 
-out='' curves=$all secs=2 warmup=0.5 heat=3 dir='' disk=''
+out='' curves=$all minutes=10 secs=2 warmup=0.5 heat=3 dir='' disk=''
 while (($#)); do
   case $1 in
     --out) out=$2; shift 2 ;;
     --curves) curves=$2; shift 2 ;;
     --secs) secs=$2; shift 2 ;;
+    --minutes) minutes=$2; shift 2 ;;
     --quick) secs=0.3 warmup=0.1 heat=0.3; shift ;;
     --dir) dir=$2; shift 2 ;;
     --disk) disk=$2; shift 2 ;;
@@ -37,7 +38,7 @@ while (($#)); do
 done
 [[ -n $out ]] || usage
 for c in ${curves//,/ }; do
-  [[ ,$all, == *,$c,* ]] || usage
+  [[ ,$all,time, == *,$c,* ]] || usage
 done
 mkdir -p "$out"
 
@@ -302,6 +303,25 @@ curve_open_file() {
   begin open-file "Time to open and check against pool size, ordinary file" pool ms "${series[@]}"
   # Each of them is a page of the map to be synced.
   time_opens "$disk/open.pool" 4096
+}
+
+# Minute by minute: requests a second, p99.9 and what the server takes of memory.
+curve_time() {
+  local f m res
+  for f in "$dir" "$disk"; do
+    begin "time-$(stat --file-system --format=%T "$f")" \
+      "Mixed load in the course of time, a pool on $(stat --file-system --format=%T "$f")" \
+      "minute" "4 KiB, 70 % reads, depth 16 on each of 4 connections" "1000 IOPS" "p99.9, 0.1 ms" "server, 10 MiB"
+    serve_filled "$f/disk.pool" 1G
+    for ((m = 1; m <= minutes; m++)); do
+      res=$(secs=60 run mix 4k 16 4)
+      point "$m" "$(field iops <<<"$res" | awk '{printf "%.0f", $1 / 1000}')" \
+        "$(field p999_us <<<"$res" | awk '{printf "%.1f", $1 / 100}')" \
+        "$(awk '/^VmRSS/ {printf "%.0f", $2 / 10240}' "/proc/$server/status")"
+    done
+    drop "$f/disk.pool"
+    end
+  done
 }
 
 {

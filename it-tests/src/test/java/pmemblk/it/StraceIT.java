@@ -91,7 +91,10 @@ class StraceIT {
                 flush(connection);
             }
 
-            assertEquals(Map.of("fdatasync", 2L * FLUSHES), callsSince(begin));
+            Map<String, Long> calls = callsSince(begin);
+            // Has the device begin, and waits for nothing.
+            calls.remove("sync_file_range");
+            assertEquals(Map.of("fdatasync", 2L * FLUSHES), calls);
         }
     }
 

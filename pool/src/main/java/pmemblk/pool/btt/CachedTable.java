@@ -43,8 +43,11 @@ public final class CachedTable {
     /** Write-locked by who brings blocks of the cache, read-locked by who changes the table. */
     private final ReadWriteLock gate = new ReentrantReadWriteLock(true);
 
-    /** When all blocks were brought last, by {@link System#nanoTime}. */
+    /** When somebody began last to bring all blocks, by {@link System#nanoTime}. */
     private volatile long lastWriteBackNanos = System.nanoTime();
+
+    /** Whether the last try of the timer to bring blocks failed; used by that alone. */
+    private boolean failing;
 
     /**
      * Puts a cache before a table.
@@ -164,7 +167,7 @@ public final class CachedTable {
         if (filled != null && filled.contains(lba)) {
             try (Arena memory = Arena.ofConfined()) {
                 MemorySegment block = memory.allocate(blockSize);
-                bring(filled, () -> filled.only(lba, block), block);
+                bring(filled, () -> lba, Long.MAX_VALUE, block);
             }
         }
         table.edit(lba, offset, source);
@@ -250,6 +253,7 @@ public final class CachedTable {
 
     /** Brings to the table what was written to the cache by now. */
     public void writeBack() throws IOException {
+        lastWriteBackNanos = System.nanoTime();
         WriteCache filled = filledCache();
         if (filled == null) {
             return;
@@ -261,7 +265,7 @@ public final class CachedTable {
             int unstarted = 0;
             int count = 1;
             while (count > 0) {
-                count = bring(filled, () -> filled.oldest(upTo, blocks), blocks);
+                count = bring(filled, () -> filled.oldest(upTo), upTo, blocks);
                 unstarted += count;
                 if (unstarted >= HEAD_START) {
                     table.prepareFlush();
@@ -269,29 +273,42 @@ public final class CachedTable {
                 }
             }
         }
-        lastWriteBackNanos = System.nanoTime();
     }
 
-    /** Copies blocks that the cache has; null if it has none of them. */
-    private interface Copying {
-        WriteCache.@Nullable Run copy() throws IOException;
+    /** Says which block to bring, or -1, once no other is brought. */
+    private interface Choice {
+        long block();
     }
 
-    /** Brings blocks to the table that are copied into some memory; returns how many. */
-    private int bring(WriteCache filled, Copying copying, MemorySegment memory) throws IOException {
+    /**
+     * Brings a block to the table, and those that follow it.
+     *
+     * @param upTo brings no block that has only later writes
+     * @param memory for one block or more
+     * @return how many blocks were brought
+     */
+    private int bring(WriteCache filled, Choice choice, long upTo, MemorySegment memory)
+            throws IOException {
         gate.writeLock().lock();
         try {
-            WriteCache.Run run = copying.copy();
-            if (run == null) {
+            long block = choice.block();
+            if (block < 0) {
                 return 0;
             }
-            long length = (long) run.count() * blockSize;
+            // Writes that come from now on are not forgotten, whether they are copied or not.
+            long seq = filled.lastSeq();
+            long length = 0;
+            while (length < memory.byteSize()
+                    && filled.copy(
+                            block + length / blockSize, upTo, memory.asSlice(length, blockSize))) {
+                length += blockSize;
+            }
             for (long done = 0; done < length; ) {
                 MemorySegment rest = memory.asSlice(done, length - done);
-                done += table.write(run.block() + done / blockSize, rest);
+                done += table.write(block + done / blockSize, rest);
             }
-            filled.forget(run.block(), run.count(), run.seq());
-            return run.count();
+            filled.forget(block, length / blockSize, seq);
+            return (int) (length / blockSize);
         } finally {
             gate.writeLock().unlock();
         }
@@ -327,19 +344,27 @@ public final class CachedTable {
      * be due again. A cache that is empty gives its memory back.
      */
     public long flushIfDue(long periodNanos) throws IOException {
+        long left = lastWriteBackNanos + periodNanos - System.nanoTime();
         if (filledCache() == null) {
-            if (cache != null && System.nanoTime() - lastWriteBackNanos > 2 * periodNanos) {
+            if (cache != null && left < -periodNanos) {
                 cache.shrink();
             }
             return table.flushIfDue(periodNanos);
         }
+        if (left > 0) {
+            return Math.min(left, table.flushIfDue(periodNanos));
+        }
         try {
             flush();
+            failing = false;
         } catch (IOException e) {
             if (table.failureReason() != null) {
                 throw e;
             }
-            LOG.warn("blocks wait in the write cache: {}", e.getMessage());
+            if (!failing) {
+                LOG.warn("what is in the write cache cannot be written yet: {}", e.getMessage());
+            }
+            failing = true;
         }
         return periodNanos;
     }

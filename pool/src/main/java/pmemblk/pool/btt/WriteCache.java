@@ -9,7 +9,6 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.pool.media.Medium;
@@ -91,9 +90,6 @@ public class WriteCache {
     private int[] chains = {NONE};
 
     private int[] chained = new int[0];
-
-    /** Blocks in a row, copied, and the sequence number of the last write that may be in them. */
-    record Run(long block, int count, long seq) {}
 
     /**
      * Finds what a killed process left behind, or nothing in a memory that is all zeroes.
@@ -285,30 +281,28 @@ public class WriteCache {
     }
 
     /**
-     * Copies the block that has waited longest, and those that follow it here and on the disk.
+     * The block that has waited longest for the table.
      *
      * @param upTo the number of a write: blocks with later ones alone are not wanted
-     * @param target native memory for one block or more
-     * @return null if there is nothing wanted
+     * @return its number, or -1 if there is nothing wanted
      */
-    synchronized @Nullable Run oldest(long upTo, MemorySegment target) throws IOException {
-        long most = target.byteSize() / blockSize;
-        int count = 0;
-        for (int slot = first;
-                slot != NONE
-                        && count < most
-                        && sinces[slot] <= upTo
-                        && blocks[slot] == blocks[first] + count;
-                slot = next[slot]) {
-            medium.read(offset(slot), target.asSlice((long) count * blockSize, blockSize));
-            count++;
-        }
-        return count == 0 ? null : new Run(blocks[first], count, lastSeq);
+    synchronized long oldest(long upTo) {
+        return first == NONE || sinces[first] > upTo ? -1 : blocks[first];
     }
 
-    /** Copies a block, as {@link #oldest} does. */
-    synchronized @Nullable Run only(long block, MemorySegment target) throws IOException {
-        return read(block, 0, target) == 0 ? null : new Run(block, 1, lastSeq);
+    /**
+     * Copies a block that is here.
+     *
+     * @param upTo as for {@link #oldest}
+     * @return whether it is wanted
+     */
+    synchronized boolean copy(long block, long upTo, MemorySegment target) throws IOException {
+        int slot = find(block);
+        if (slot == NONE || sinces[slot] > upTo) {
+            return false;
+        }
+        medium.read(offset(slot), target);
+        return true;
     }
 
     /** Forgets the writes of blocks up to a number: the table has them, or what came later. */

@@ -11,6 +11,12 @@
  * not at its first write; on ordinary files, blocks that read as zeroes are written where they are,
  * without a flog entry; and a damaged first info block is replaced by its backup, where libpmemblk
  * takes the pool for an empty one.
+ *
+ * <p>Before the table of an ordinary file there may be a {@link WriteCache}. The format has 256
+ * free blocks, so that many writes at most can wait for a flush in the file itself, and clients
+ * that do not flush would be held to the speed of the disk, where other servers write to the page
+ * cache. The cache is kept out of the table: what is proved of that, a kill and a power cut at
+ * every store, holds whatever comes before it, and of the cache there is a kill to consider only.
  */
 @NullMarked
 package pmemblk.pool.btt;

@@ -38,6 +38,8 @@ final class Linux {
     private static final int STATX_SIZE = 256;
     private static final int IOVEC_SIZE = 16;
     private static final int PUNCH_HOLE_KEEP_SIZE = 3;
+    private static final int MADV_POPULATE_WRITE = 23;
+    private static final long PAGE = 4096;
     private static final int RWF_NOWAIT = 8;
     private static final int S_IFMT = 0170000;
     private static final int S_IFREG = 0100000;
@@ -80,6 +82,7 @@ final class Linux {
     private static final MemorySegment CLOSE = function("close");
     private static final MemorySegment FLOCK = function("flock");
     private static final MemorySegment FCHMOD = function("fchmod");
+    private static final MemorySegment MADVISE = function("madvise");
     private static final MemorySegment FALLOCATE = function("fallocate");
     private static final MemorySegment POSIX_FALLOCATE = function("posix_fallocate");
     private static final MemorySegment POSIX_FADVISE = function("posix_fadvise");
@@ -145,6 +148,21 @@ final class Linux {
             throwUnlessInterrupted(errno, path);
             errno = (int) call(POSIX_FALLOCATE, fd, offset, length, 0, 0);
         }
+    }
+
+    /**
+     * Has mapped pages at hand, all at once rather than each when it is first written to, where the
+     * kernel can do that (from 5.14 on).
+     */
+    static void populate(MemorySegment mapped) {
+        long start = mapped.address() / PAGE * PAGE;
+        call(
+                MADVISE,
+                start,
+                mapped.address() + mapped.byteSize() - start,
+                MADV_POPULATE_WRITE,
+                0,
+                0);
     }
 
     /** Makes bytes of the file zeroes; whole pages among them have no place from then on. */

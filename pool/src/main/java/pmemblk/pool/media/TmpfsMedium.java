@@ -18,6 +18,7 @@ final class TmpfsMedium extends MappedMedium {
     @Override
     public void allocate(long offset, long length) throws IOException {
         file().allocate(offset, length);
+        Linux.populate(memory().asSlice(offset, length));
     }
 
     @Override

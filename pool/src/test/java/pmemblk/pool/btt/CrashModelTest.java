@@ -355,13 +355,13 @@ class CrashModelTest {
                 (medium, base, slotCount, blockSize, readOnly) ->
                         new WriteCache(medium, base, slotCount, blockSize, readOnly) {
                             @Override
-                            synchronized @Nullable Run oldest(long upTo, MemorySegment target)
+                            synchronized boolean copy(long block, long upTo, MemorySegment target)
                                     throws IOException {
-                                Run run = super.oldest(upTo, target);
-                                if (run != null) {
-                                    forget(run.block(), run.count(), run.seq());
+                                boolean wanted = super.copy(block, upTo, target);
+                                if (wanted) {
+                                    forget(block, 1, lastSeq());
                                 }
-                                return run;
+                                return wanted;
                             }
                         });
     }
@@ -371,20 +371,19 @@ class CrashModelTest {
         requireCachedCaught(
                 (medium, base, slotCount, blockSize, readOnly) ->
                         new WriteCache(medium, base, slotCount, blockSize, readOnly) {
-                            private long brought;
+                            private boolean bringing;
 
                             @Override
-                            synchronized @Nullable Run oldest(long upTo, MemorySegment target)
-                                    throws IOException {
-                                Run run = super.oldest(upTo, target);
-                                brought = run == null ? -1 : run.block();
-                                return run;
+                            synchronized long oldest(long upTo) {
+                                long block = super.oldest(upTo);
+                                bringing = block >= 0;
+                                return block;
                             }
 
                             @Override
                             synchronized void forget(long block, long count, long upTo)
                                     throws IOException {
-                                if (block == brought) {
+                                if (bringing) {
                                     super.forget(block, count, upTo);
                                 }
                             }
@@ -397,9 +396,8 @@ class CrashModelTest {
                 (medium, base, slotCount, blockSize, readOnly) ->
                         new WriteCache(medium, base, slotCount, blockSize, readOnly) {
                             @Override
-                            synchronized @Nullable Run oldest(long upTo, MemorySegment target)
-                                    throws IOException {
-                                return super.oldest(upTo - 1, target);
+                            synchronized long oldest(long upTo) {
+                                return super.oldest(upTo - 1);
                             }
                         });
     }
