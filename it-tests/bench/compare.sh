@@ -260,6 +260,11 @@ fill() { # TRANSPORT SERVER
     "$load" ${addr_of[$2]} --export "${export_of[$2]:-}" --op write --once --check --bs 64k --depth 8 >/dev/null
   fi
 }
+# Has a server write what it has put off, lest it do so while the next one is measured.
+settle() { # SERVER
+  [[ $(stat --file-system --format=%T "$dir") == tmpfs ]] ||
+    "$load" ${addr_of[$1]} --export "${export_of[$1]:-}" --op flush --secs 0.01 --warmup 0 >/dev/null 2>&1 || true
+}
 source_file() {
   [[ -f $dir/source.bin ]] || head -c "$size" /dev/urandom >"$dir/source.bin"
   echo "$dir/source.bin"
@@ -311,6 +316,7 @@ time_copies() { # TRANSPORT ROUND
   for n in $(rotate "$2"); do
     time_copy "$1" "$2" "$n" copy-from
     time_copy "$1" "$2" "$n" copy-to
+    settle "$n"
   done
 }
 
@@ -338,6 +344,7 @@ for t in "${tlist[@]}"; do
           [[ $bs == whole ]] || ((keep)) || exit 1 # not every server can do all of these
         fi
         [[ $op != trim && $op != zero ]] || fill "$t" "$n"
+        settle "$n"
       done
     done
     if ((copy)); then

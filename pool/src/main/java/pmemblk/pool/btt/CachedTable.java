@@ -33,6 +33,12 @@ public final class CachedTable {
 
     private static final long MAX_RUN_SIZE = 256 << 10;
 
+    /**
+     * So many periods without a flush, or anything for one, before a cache gives its memory back:
+     * to get it again costs more than to copy blocks does.
+     */
+    private static final int IDLE_PERIODS = 60;
+
     /** So many blocks brought are worth a head start for the device. */
     private static final int HEAD_START = 64;
 
@@ -346,7 +352,7 @@ public final class CachedTable {
     public long flushIfDue(long periodNanos) throws IOException {
         long left = lastWriteBackNanos + periodNanos - System.nanoTime();
         if (filledCache() == null) {
-            if (cache != null && left < -periodNanos) {
+            if (cache != null && left < -IDLE_PERIODS * periodNanos) {
                 cache.shrink();
             }
             return table.flushIfDue(periodNanos);

@@ -173,15 +173,18 @@ class CrashModelTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"FILE, 1", "DAX, 20"})
-    void longTracesWithCrashesAnywhereLeaveNothingTornForeignOrLost(Medium.Kind kind, int share) {
+    @CsvSource({"FILE, false, 1", "FILE, true, 4", "DAX, false, 20"})
+    void longTracesWithCrashesAnywhereLeaveNothingTornForeignOrLost(
+            Medium.Kind kind, boolean cached, int share) {
         CrashModel.Counts counts = new CrashModel.Counts();
         long begin = System.nanoTime();
         int seeds = SEEDS / share;
 
-        IntStream.range(0, seeds).parallel().forEach(seed -> runLongTrace(kind, seed, counts));
+        IntStream.range(0, seeds)
+                .parallel()
+                .forEach(seed -> runLongTrace(kind, cached, seed, counts));
 
-        report(kind + ": " + seeds + " seeds", counts, begin);
+        report(kind + (cached ? ", cached: " : ": ") + seeds + " seeds", counts, begin);
         assertTrue(counts.powerCuts.sum() > 100L * seeds, "too few images: " + counts);
         assertTrue(counts.kills.sum() > seeds, "too few kills: " + counts);
         // Recovery of writes in place has a store to make only if one was cut off before its last.
@@ -658,7 +661,8 @@ class CrashModelTest {
     }
 
     /** Changes of all kinds, some of them during commits, with kills and power cuts anywhere. */
-    private void runLongTrace(Medium.Kind kind, int seed, CrashModel.Counts counts) {
+    private void runLongTrace(
+            Medium.Kind kind, boolean cached, int seed, CrashModel.Counts counts) {
         SplittableRandom random = new SplittableRandom(seed);
         int step = 0;
         try {
@@ -671,7 +675,7 @@ class CrashModelTest {
                             counts,
                             GroupCommit::new,
                             this::sound,
-                            kind == Medium.Kind.FILE && seed % 4 < 2 ? WriteCache::new : null);
+                            cached ? WriteCache::new : null);
             listen(model, random);
             for (step = 0; step < LONG_TRACE; step++) {
                 try {
