@@ -77,7 +77,7 @@ final class HeldTableFile implements AutoCloseable {
             return left;
         }
         if (!pool.readOnly()) {
-            Files.deleteIfExists(cacheFile(file));
+            WriteCacheFile.removeStale(cacheFile(file));
         }
         if (!pool.readOnly() && hasMarkOfThisBoot(pool)) {
             LOG.warn(

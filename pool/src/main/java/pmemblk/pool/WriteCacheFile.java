@@ -9,9 +9,12 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import pmemblk.pool.btt.WriteCache;
 import pmemblk.pool.media.LockedFile;
 import pmemblk.pool.media.Medium;
+import pmemblk.pool.media.NoSpaceException;
 
 /**
  * The file on tmpfs that holds a pool's {@link WriteCache}, beside that of its held writes, to
@@ -26,6 +29,8 @@ import pmemblk.pool.media.Medium;
  * </pre>
  */
 final class WriteCacheFile implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(WriteCacheFile.class);
+
     private static final long MAGIC = 0x3148_4341_434d_4250L; // PBMCACH1
     private static final long NONCE = 8;
     private static final long BLOCK_SIZE = 16;
@@ -113,8 +118,16 @@ final class WriteCacheFile implements AutoCloseable {
         return header;
     }
 
-    private static WriteCacheFile make(Path file, long nonce, int blockSize, int slotCount)
-            throws IOException {
+    /** Removes a file that belongs to held writes which are gone, if there is one. */
+    static void removeStale(Path file) throws IOException {
+        if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+            HeldTableFile.requireOwn(file);
+            Files.delete(file);
+        }
+    }
+
+    private static @Nullable WriteCacheFile make(
+            Path file, long nonce, int blockSize, int slotCount) throws IOException {
         Medium medium;
         try {
             long size = PAGE + WriteCache.size(slotCount, blockSize);
@@ -132,6 +145,11 @@ final class WriteCacheFile implements AutoCloseable {
             medium.storeLong(0, MAGIC);
             WriteCache cache = new WriteCache(medium, PAGE, slotCount, blockSize, false);
             return new WriteCacheFile(file, medium, cache);
+        } catch (NoSpaceException e) {
+            LOG.warn("there is no write cache: {}", e.getMessage());
+            medium.close();
+            Files.delete(file);
+            return null;
         } catch (IOException | RuntimeException e) {
             medium.close();
             Files.delete(file);

@@ -21,7 +21,7 @@ import org.slf4j.LoggerFactory;
  * blocks exclude them. Writes to the cache and reads pass it by.
  *
  * <p>Blocks are numbered as in the {@link BlockTranslationTable}, which the methods are named
- * after; Thread-safe.
+ * after. Thread-safe.
  */
 public final class CachedTable {
     private static final Logger LOG = LoggerFactory.getLogger(CachedTable.class);
@@ -136,7 +136,6 @@ public final class CachedTable {
         long[] written = new long[1];
         change(
                 lba,
-                source.byteSize() / blockSize,
                 () -> {
                     written[0] = table.write(lba, source);
                     return written[0] / blockSize;
@@ -144,13 +143,13 @@ public final class CachedTable {
         return written[0];
     }
 
-    /** A change of the table; returns how many blocks it replaced, of those it was asked for. */
+    /** A change of the table; returns how many blocks it replaced. */
     private interface Change {
         long make() throws IOException;
     }
 
-    /** Makes a change, after which what the cache had of these blocks before is obsolete. */
-    private void change(long lba, long count, Change change) throws IOException {
+    /** Makes a change from a block on; what the cache had of the blocks before is obsolete then. */
+    private void change(long lba, Change change) throws IOException {
         WriteCache filled = filledCache();
         if (filled == null) {
             change.make();
@@ -159,9 +158,7 @@ public final class CachedTable {
         gate.readLock().lock();
         try {
             long seq = filled.lastSeq();
-            long changed = change.make();
-            assert changed <= count : changed;
-            filled.forget(lba, changed, seq);
+            filled.forget(lba, change.make(), seq);
         } finally {
             gate.readLock().unlock();
         }
@@ -189,7 +186,6 @@ public final class CachedTable {
     public void zero(long lba, long count) throws IOException {
         change(
                 lba,
-                count,
                 () -> {
                     table.zero(lba, count);
                     return count;
@@ -200,7 +196,6 @@ public final class CachedTable {
     public void setError(long lba) throws IOException {
         change(
                 lba,
-                1,
                 () -> {
                     table.setError(lba);
                     return 1;
