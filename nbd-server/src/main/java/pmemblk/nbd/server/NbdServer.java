@@ -69,7 +69,10 @@ public final class NbdServer implements AutoCloseable {
             Export export = Objects.requireNonNull(exports.get(name));
             int maxSessions =
                     options.access().maxConnections().getOrDefault(name, Integer.MAX_VALUE);
-            served.put(name, new ServedExport(name, export, options.ioThreads(), maxSessions));
+            served.put(
+                    name,
+                    new ServedExport(
+                            name, export, options.ioThreads(), maxSessions, options.pollMicros()));
         }
         this.budget = new ByteBudget(options.limits().maxBytes());
         this.connections = new Connections(options.limits());

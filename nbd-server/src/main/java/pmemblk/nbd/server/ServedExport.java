@@ -29,22 +29,30 @@ final class ServedExport {
     private final Set<TransmissionHandler> sessions = ConcurrentHashMap.newKeySet();
     private final AtomicInteger sessionCount = new AtomicInteger();
     private final int maxSessions;
+    private final int pollMicros;
     private final FailureLog failures;
 
     /**
      * Nobody uses it yet.
      *
      * @param maxSessions that may use it at the same time
+     * @param pollMicros how long its threads may look for what is to be done next, if at all
      */
-    ServedExport(String name, Export export, int threadCount, int maxSessions) {
-        this(name, export, newThreads(name, threadCount), maxSessions);
+    ServedExport(String name, Export export, int threadCount, int maxSessions, int pollMicros) {
+        this(name, export, newThreads(name, threadCount), maxSessions, pollMicros);
     }
 
-    ServedExport(String name, Export export, ThreadPoolExecutor threads, int maxSessions) {
+    ServedExport(
+            String name,
+            Export export,
+            ThreadPoolExecutor threads,
+            int maxSessions,
+            int pollMicros) {
         this.name = name;
         this.export = export;
         this.threads = threads;
         this.maxSessions = maxSessions;
+        this.pollMicros = pollMicros;
         this.failures = new FailureLog(name, System::nanoTime);
     }
 
@@ -84,6 +92,11 @@ final class ServedExport {
                                 ends.stream().anyMatch(CompletableFuture::join)
                                         ? fence()
                                         : CompletableFuture.completedFuture(null));
+    }
+
+    /** How long a thread may look for what is to be done next; 0 if it is not to. */
+    int pollMicros() {
+        return pollMicros;
     }
 
     FailureLog failures() {

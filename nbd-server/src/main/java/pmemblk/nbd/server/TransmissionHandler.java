@@ -100,7 +100,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         this.budget = budget;
         this.limits = limits;
         this.runner = new RequestRunner(session, channel.alloc(), served.failures());
-        this.briefWrites = new BriefWrites(runner, ioThreads);
+        this.briefWrites = new BriefWrites(runner, ioThreads, served.pollMicros());
         this.share =
                 new ByteShare(
                         budget, limits.maxConnectionBytes(), channel.eventLoop(), this::admitted);

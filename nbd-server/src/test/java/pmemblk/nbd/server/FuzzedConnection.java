@@ -36,7 +36,7 @@ final class FuzzedConnection implements AutoCloseable {
     private static final Connections CONNECTIONS = new Connections(LIMITS);
     private static final Exports EXPORTS = exports();
     private static final ServedExport SERVED =
-            new ServedExport("disk", new MottledExport(), new NoThreads(), Integer.MAX_VALUE);
+            new ServedExport("disk", new MottledExport(), new NoThreads(), Integer.MAX_VALUE, 0);
 
     static {
         Logger logger = (Logger) LoggerFactory.getLogger("pmemblk");
