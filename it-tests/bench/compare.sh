@@ -266,7 +266,8 @@ settle() { # SERVER
     "$load" ${addr_of[$1]} --export "${export_of[$1]:-}" --op flush --secs 0.01 --warmup 0 >/dev/null 2>&1 || true
 }
 source_file() {
-  [[ -f $dir/source.bin ]] || head -c "$size" /dev/urandom >"$dir/source.bin"
+  # A run with disks of another size may have left one in the same folder.
+  [[ $(stat --format=%s "$dir/source.bin" 2>/dev/null) == "$size" ]] || head -c "$size" /dev/urandom >"$dir/source.bin"
   echo "$dir/source.bin"
 }
 # Starts a server with a new disk.
