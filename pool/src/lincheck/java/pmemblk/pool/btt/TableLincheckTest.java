@@ -25,9 +25,10 @@ public abstract class TableLincheckTest {
     private static final UUID PARENT = new UUID(1, 2);
 
     private final BttSite site;
-    private final BlockTranslationTable table;
+    private final CachedTable table;
 
-    TableLincheckTest(Medium.Kind kind) throws IOException {
+    /** A table with a cache of so many blocks. */
+    TableLincheckTest(Medium.Kind kind, int cached) throws IOException {
         Medium medium = new WordMedium(kind, Geometry.MIN_ARENA_SIZE);
         InfoBlock info =
                 new InfoBlock(
@@ -52,20 +53,31 @@ public abstract class TableLincheckTest {
         Flog.format(flog, info);
         medium.write(info.flogOffset(), flog);
         site = new BttSite(medium, 0, PARENT, BLOCK_SIZE);
-        table = BlockTranslationTable.open(site, true, false, null);
+        Medium memory = new WordMedium(Medium.Kind.TMPFS, 1 << 20);
+        table =
+                new CachedTable(
+                        BlockTranslationTable.open(site, true, false, null),
+                        new WriteCache(memory, 0, cached, BLOCK_SIZE, false));
     }
 
     /** Ordinary files: held writes and commits. */
     public static class GroupCommitLincheckTest extends TableLincheckTest {
         public GroupCommitLincheckTest() throws IOException {
-            super(Medium.Kind.FILE);
+            super(Medium.Kind.FILE, 0);
+        }
+    }
+
+    /** The same with a cache that is full now and then. */
+    public static class WriteCacheLincheckTest extends TableLincheckTest {
+        public WriteCacheLincheckTest() throws IOException {
+            super(Medium.Kind.FILE, 2);
         }
     }
 
     /** Memory: each write swaps at once. */
     public static class InPlaceLincheckTest extends TableLincheckTest {
         public InPlaceLincheckTest() throws IOException {
-            super(Medium.Kind.TMPFS);
+            super(Medium.Kind.TMPFS, 0);
         }
     }
 
@@ -73,6 +85,17 @@ public abstract class TableLincheckTest {
     public void write(@Param(name = "block") int block, @Param(name = "value") int value)
             throws IOException {
         table.write(block, MemorySegment.ofArray(new long[] {value, value}));
+    }
+
+    @Operation
+    public void writeThrough(@Param(name = "block") int block, @Param(name = "value") int value)
+            throws IOException {
+        table.writeThrough(block, MemorySegment.ofArray(new long[] {value, value}));
+    }
+
+    @Operation
+    public void zero(@Param(name = "block") int block) throws IOException {
+        table.zero(block, 1);
     }
 
     /** Returns the value, or -1 if the halves of the block differ. */
@@ -123,6 +146,14 @@ public abstract class TableLincheckTest {
 
         public void write(int block, int value) {
             values[block] = value;
+        }
+
+        public void writeThrough(int block, int value) {
+            values[block] = value;
+        }
+
+        public void zero(int block) {
+            values[block] = 0;
         }
 
         public long read(int block) {

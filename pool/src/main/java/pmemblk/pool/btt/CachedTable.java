@@ -79,24 +79,43 @@ public final class CachedTable {
 
     /** As {@link BlockTranslationTable#read}. */
     public long read(long lba, int offset, MemorySegment target) throws IOException {
-        WriteCache filled = filledCache();
-        if (filled == null) {
-            return table.read(lba, offset, target);
-        }
-        long count = filled.read(lba, offset, target);
-        return count > 0 ? count : table.read(lba, offset, uncached(filled, lba, offset, target));
+        return read(lba, offset, target, table::read);
     }
 
     /** As {@link BlockTranslationTable#readNow}. */
     public long readNow(long lba, int offset, MemorySegment target) throws IOException {
-        WriteCache filled = filledCache();
-        if (filled == null) {
-            return table.readNow(lba, offset, target);
+        return read(lba, offset, target, table::readNow);
+    }
+
+    /** A way to read from the table. */
+    private interface TableRead {
+        long read(long lba, int offset, MemorySegment target) throws IOException;
+    }
+
+    private long read(long lba, int offset, MemorySegment target, TableRead fromTable)
+            throws IOException {
+        while (true) {
+            WriteCache filled = filledCache();
+            long count = filled == null ? 0 : filled.read(lba, offset, target);
+            if (count > 0) {
+                return count;
+            }
+            MemorySegment part = filled == null ? target : uncached(filled, lba, offset, target);
+            count = fromTable.read(lba, offset, part);
+            // Else this may be the outcome of a change that others are not to see yet: it is made
+            // in
+            // the table before what the cache had of the block is forgotten.
+            if (areAbsent(lba, offset + count)) {
+                return count;
+            }
         }
-        long count = filled.read(lba, offset, target);
-        return count > 0
-                ? count
-                : table.readNow(lba, offset, uncached(filled, lba, offset, target));
+    }
+
+    /** Whether the cache has no block of those that so many bytes lie in. */
+    private boolean areAbsent(long lba, long length) {
+        WriteCache filled = filledCache();
+        int count = (int) Math.ceilDiv(length, (long) blockSize);
+        return filled == null || filled.absentFrom(lba, count) == count;
     }
 
     /** The part of {@code target} before the next block that the cache has. */
