@@ -64,19 +64,19 @@ public final class BlockPool implements AutoCloseable {
     private BlockPool(
             Path path,
             PoolFiles files,
-            BlockTranslationTable table,
+            CachedTable table,
             PoolOptions options,
             @Nullable HeldTableFile held,
             @Nullable WriteCacheFile cached) {
         this.path = path;
         this.files = files;
-        this.table = new CachedTable(table, cached == null ? null : cached.cache());
+        this.table = table;
         this.blockSize = options.blockSize();
-        this.byteSize = table.blockCount() * blockSize;
+        this.byteSize = table.table().blockCount() * blockSize;
         this.durability = options.durability();
         this.held = held;
         this.cached = cached;
-        this.timer = new CommitTimer(this.table);
+        this.timer = new CommitTimer(table);
     }
 
     /**
@@ -133,7 +133,12 @@ public final class BlockPool implements AutoCloseable {
             }
             BlockPool pool =
                     new BlockPool(
-                            path, files, table, options.withBlockSize(blockSize), held, cached);
+                            path,
+                            files,
+                            new CachedTable(table, cached == null ? null : cached.cache()),
+                            options.withBlockSize(blockSize),
+                            held,
+                            cached);
             if (cached != null && !caches && !files.readOnly()) {
                 pool.table.checkpoint();
             }

@@ -186,6 +186,25 @@ class WriteCacheFileTest {
     }
 
     @Test
+    void aFileThatNamesABlockThatThereIsNotIsRefused() throws Exception {
+        KilledWriter.run(path, WRITTEN, memory, LARGE);
+        // The record of the first slot.
+        try (FileChannel file = FileChannel.open(cacheFile(), StandardOpenOption.WRITE)) {
+            file.write(ByteBuffer.allocate(8).put(5, (byte) 1), 4096 + 16);
+        }
+
+        CorruptPoolException e =
+                assertThrows(
+                        CorruptPoolException.class, () -> open(Durability.ON_FLUSH, LARGE).close());
+
+        assertTrue(
+                String.valueOf(e.getMessage())
+                        .contains("the write cache has block 1099511627775, the table has "),
+                e.getMessage());
+        assertEquals(2, files().size());
+    }
+
+    @Test
     void aFileOfAnotherUserIsNotBelieved() throws Exception {
         KilledWriter.run(path, WRITTEN, memory, LARGE);
         Files.setAttribute(cacheFile(), "unix:uid", 12345);

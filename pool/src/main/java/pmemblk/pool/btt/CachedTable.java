@@ -59,8 +59,16 @@ public final class CachedTable {
      * Puts a cache before a table.
      *
      * @param cache of whole blocks of this table; null if there is none
+     * @throws CorruptBttException if the table has no such blocks
      */
-    public CachedTable(BlockTranslationTable table, @Nullable WriteCache cache) {
+    public CachedTable(BlockTranslationTable table, @Nullable WriteCache cache)
+            throws CorruptBttException {
+        long end = table.blockCount();
+        long[] beyond = cache == null ? new long[0] : cache.presentFrom(end, Long.MAX_VALUE - end);
+        if (beyond.length > 0) {
+            throw new CorruptBttException(
+                    "the write cache has block %d, the table has %d".formatted(beyond[0], end));
+        }
         this.table = table;
         this.blockSize = table.blockSize();
         this.cache = cache;
