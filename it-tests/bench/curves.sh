@@ -307,10 +307,11 @@ curve_open_file() {
 
 # Minute by minute: requests a second, p99.9 and what the server takes of memory.
 curve_time() {
-  local f m res
-  for f in "$dir" "$disk"; do
-    begin "time-$(stat --file-system --format=%T "$f")" \
-      "Mixed load in the course of time, a pool on $(stat --file-system --format=%T "$f")" \
+  local place f m res
+  for place in memory disk; do
+    f=$dir
+    [[ $place == memory ]] || f=$disk
+    begin "time-$place" "Mixed load in the course of time, pool: $place" \
       "minute" "4 KiB, 70 % reads, depth 16 on each of 4 connections" "1000 IOPS" "p99.9, 0.1 ms" "server, 10 MiB"
     serve_filled "$f/disk.pool" 1G
     for ((m = 1; m <= minutes; m++)); do
