@@ -20,6 +20,9 @@ final class BlockMap {
     /** As many entries as a range may span, so that it takes each lock once at most. */
     static final int MAX_RANGE = InfoBlock.NFREE * LINE;
 
+    /** As many entries as are looked at together. */
+    private static final int MAX_LOADED = 1024;
+
     private final Medium medium;
     private final long offset;
     private final int count;
@@ -86,20 +89,36 @@ final class BlockMap {
      * @return whether the visitor wants to go on
      */
     boolean scan(int firstPremapLba, int rangeCount, RunVisitor visitor) throws IOException {
-        int end = firstPremapLba + rangeCount;
-        int runStart = firstPremapLba;
-        int runEntry = get(runStart);
-        for (int lba = runStart + 1; lba < end; lba++) {
-            int entry = get(lba);
-            if (!MapEntry.sameState(entry, runEntry)) {
-                if (!tell(runEntry, lba - runStart, visitor)) {
-                    return false;
+        int[] entries = new int[Math.min(rangeCount, MAX_LOADED)];
+        int runEntry = 0;
+        int runCount = 0;
+        for (int done = 0; done < rangeCount; done += entries.length) {
+            int count = Math.min(entries.length, rangeCount - done);
+            getAll(firstPremapLba + done, entries, count);
+            for (int i = 0; i < count; i++) {
+                if (runCount > 0 && !MapEntry.sameState(entries[i], runEntry)) {
+                    if (!tell(runEntry, runCount, visitor)) {
+                        return false;
+                    }
+                    runCount = 0;
                 }
-                runStart = lba;
-                runEntry = entry;
+                runEntry = entries[i];
+                runCount++;
             }
         }
-        return tell(runEntry, end - runStart, visitor);
+        return tell(runEntry, runCount, visitor);
+    }
+
+    /** Entries whose states are as readers are to see them, though not all else that they say. */
+    private void getAll(int firstPremapLba, int[] entries, int rangeCount) throws IOException {
+        // In the same order as for one. What a state is, one byte of an entry says.
+        if (filled.isEmpty() && held.isEmpty()) {
+            medium.loadAll(entryOffset(firstPremapLba), entries, rangeCount);
+            return;
+        }
+        for (int i = 0; i < rangeCount; i++) {
+            entries[i] = get(firstPremapLba + i);
+        }
     }
 
     private static boolean tell(int entry, int runCount, RunVisitor visitor) {

@@ -15,9 +15,13 @@ final class FilledLines {
     /** No less than the number of lines, and cheaper to ask. */
     private final AtomicInteger count = new AtomicInteger();
 
+    boolean isEmpty() {
+        return count.get() == 0;
+    }
+
     /** The line that a block is in, or null if there is none. */
     @Nullable FilledLine of(int premapLba) {
-        return count.get() == 0 ? null : lines.get(premapLba / BlockMap.LINE);
+        return isEmpty() ? null : lines.get(premapLba / BlockMap.LINE);
     }
 
     /** The line of a block that is filled, or null if it is not. */

@@ -1,5 +1,6 @@
 package pmemblk.pool.btt;
 
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
@@ -15,7 +16,14 @@ final class HeldWrites {
     private final AtomicReferenceArray<@Nullable Link> chains =
             new AtomicReferenceArray<>(CHAIN_COUNT);
 
+    /** No less than the number of writes. */
+    private final AtomicInteger count = new AtomicInteger();
+
     private record Link(HeldWrite write, @Nullable Link next) {}
+
+    boolean isEmpty() {
+        return count.get() == 0;
+    }
 
     @Nullable HeldWrite get(int premapLba) {
         Link link = chains.getAcquire(premapLba % CHAIN_COUNT);
@@ -28,6 +36,9 @@ final class HeldWrites {
     /** Adds a write, in the place of an earlier one of the same block. */
     void put(HeldWrite write) {
         int premapLba = write.premapLba();
+        if (get(premapLba) == null) {
+            count.incrementAndGet();
+        }
         chains.updateAndGet(
                 premapLba % CHAIN_COUNT, chain -> new Link(write, without(chain, premapLba)));
     }
@@ -37,6 +48,7 @@ final class HeldWrites {
         int premapLba = write.premapLba();
         if (get(premapLba) == write) {
             chains.updateAndGet(premapLba % CHAIN_COUNT, chain -> without(chain, premapLba));
+            count.decrementAndGet();
         }
     }
 

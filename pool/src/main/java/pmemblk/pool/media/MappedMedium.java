@@ -18,8 +18,9 @@ import java.nio.channels.FileChannel.MapMode;
  * InternalError}, which the JVM may throw a few frames above the access.
  */
 abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMedium {
-    private static final VarHandle INT =
-            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN).varHandle();
+    private static final ValueLayout.OfInt WORD =
+            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final VarHandle INT = WORD.varHandle();
     private static final VarHandle LONG =
             ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN).varHandle();
 
@@ -66,6 +67,12 @@ abstract sealed class MappedMedium implements Medium permits DaxMedium, TmpfsMed
     @Override
     public final int load(long offset) {
         return (int) INT.getAcquire(memory, offset);
+    }
+
+    @Override
+    public final void loadAll(long offset, int[] words, int count) {
+        MemorySegment.copy(memory, WORD, offset, words, 0, count);
+        VarHandle.acquireFence();
     }
 
     /** The processor looks up several addresses at a time, if it is told of them in a row. */

@@ -77,6 +77,16 @@ public interface Medium extends AutoCloseable {
     int load(long offset) throws IOException;
 
     /**
+     * Loads {@code count} words in a row from an offset on into the first elements of {@code
+     * words}, with acquire semantics. One that is stored meanwhile may have old bytes and new ones.
+     */
+    default void loadAll(long offset, int[] words, int count) throws IOException {
+        for (int i = 0; i < count; i++) {
+            words[i] = load(offset + (long) i * Integer.BYTES);
+        }
+    }
+
+    /**
      * Brings the address of a place close that will soon be read or written, where that saves time.
      * The offset is a multiple of 4.
      */
