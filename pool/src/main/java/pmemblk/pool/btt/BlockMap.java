@@ -17,11 +17,11 @@ import pmemblk.pool.media.Medium;
 final class BlockMap {
     static final int LINE = 16;
 
+    /** As many entries, from a multiple of it on, as are stored best together: a page of them. */
+    static final int PAGE = 1024;
+
     /** As many entries as a range may span, so that it takes each lock once at most. */
     static final int MAX_RANGE = InfoBlock.NFREE * LINE;
-
-    /** As many entries as are looked at together. */
-    private static final int MAX_LOADED = 1024;
 
     private final Medium medium;
     private final long offset;
@@ -89,7 +89,7 @@ final class BlockMap {
      * @return whether the visitor wants to go on
      */
     boolean scan(int firstPremapLba, int rangeCount, RunVisitor visitor) throws IOException {
-        int[] entries = new int[Math.min(rangeCount, MAX_LOADED)];
+        int[] entries = new int[Math.min(rangeCount, PAGE)];
         int runEntry = 0;
         int runCount = 0;
         for (int done = 0; done < rangeCount; done += entries.length) {
@@ -135,6 +135,15 @@ final class BlockMap {
         if (rangeCount > 0) {
             medium.storeAll(entryOffset(firstPremapLba), entries, rangeCount);
         }
+    }
+
+    /** Stores entries of blocks whose numbers rise; the caller holds their locks. */
+    void setEach(int[] premapLbas, int[] entries) throws IOException {
+        long[] offsets = new long[premapLbas.length];
+        for (int i = 0; i < offsets.length; i++) {
+            offsets[i] = entryOffset(premapLbas[i]);
+        }
+        medium.storeEach(offsets, entries);
     }
 
     /** Sees to it that {@link #set} finds places; the caller holds the entries' locks. */

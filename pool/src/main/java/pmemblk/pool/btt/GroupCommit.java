@@ -2,6 +2,7 @@ package pmemblk.pool.btt;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
@@ -49,6 +50,10 @@ import pmemblk.pool.media.Medium;
  */
 class GroupCommit implements WritePath {
     private static final Logger LOG = LoggerFactory.getLogger(GroupCommit.class);
+
+    private static final Comparator<HeldWrite> BY_ENTRY =
+            Comparator.<HeldWrite>comparingInt(write -> write.arena().index())
+                    .thenComparingInt(HeldWrite::premapLba);
 
     private final Medium medium;
     private final Lanes lanes;
@@ -230,7 +235,7 @@ class GroupCommit implements WritePath {
         HeldWrite write = arena.map().held().get(premapLba);
         HeldWrite amid = write == null ? null : write.amid();
         if (amid != null && amid.isLogged()) {
-            publish(amid);
+            publishLocked(arena.map(), List.of(amid));
             return true;
         }
         return amid == null;
@@ -429,30 +434,51 @@ class GroupCommit implements WritePath {
 
     /** Publishes what is logged; false if nothing was. */
     private boolean publishLogged() throws IOException {
-        boolean any = false;
-        for (HeldWrite write = logged.peek(); write != null; write = logged.peek()) {
-            any = true;
-            Lock lock = write.arena().map().lock(write.premapLba());
-            lock.lock();
-            try {
-                if (write.isLogged()) {
-                    publish(write);
-                }
-                logged.remove(write);
-            } finally {
-                lock.unlock();
+        List<HeldWrite> all = new ArrayList<>(logged);
+        all.sort(BY_ENTRY);
+        for (int from = 0; from < all.size(); ) {
+            int to = from + 1;
+            while (to < all.size() && shareMapPage(all.get(from), all.get(to))) {
+                to++;
             }
+            publishAll(all.subList(from, to));
+            from = to;
         }
-        return any;
+        all.forEach(logged::remove);
+        return !all.isEmpty();
     }
 
-    /** Stores the map entry of a logged write, under its lock, and lets the lane go. */
-    private void publish(HeldWrite write) throws IOException {
-        BlockMap map = write.arena().map();
-        map.set(write.premapLba(), MapEntry.normal(write.postmapLba()));
-        map.held().remove(write);
-        write.reach(HeldWrite.Stage.PUBLISHED);
-        release(write);
+    private static boolean shareMapPage(HeldWrite write, HeldWrite other) {
+        return write.arena() == other.arena()
+                && write.premapLba() / BlockMap.PAGE == other.premapLba() / BlockMap.PAGE;
+    }
+
+    /** Publishes those that are logged of some writes whose entries lie in one page, in order. */
+    private void publishAll(List<HeldWrite> writes) throws IOException {
+        BlockMap map = writes.getFirst().arena().map();
+        // In the order of the locks, as the page is aligned.
+        writes.forEach(write -> map.lock(write.premapLba()).lock());
+        try {
+            publishLocked(map, writes.stream().filter(HeldWrite::isLogged).toList());
+        } finally {
+            writes.forEach(write -> map.lock(write.premapLba()).unlock());
+        }
+    }
+
+    /** Stores the map entries of logged writes, under their locks, and lets the lanes go. */
+    private void publishLocked(BlockMap map, List<HeldWrite> writes) throws IOException {
+        int[] blocks = new int[writes.size()];
+        int[] entries = new int[writes.size()];
+        for (int i = 0; i < blocks.length; i++) {
+            blocks[i] = writes.get(i).premapLba();
+            entries[i] = MapEntry.normal(writes.get(i).postmapLba());
+        }
+        map.setEach(blocks, entries);
+        for (HeldWrite write : writes) {
+            map.held().remove(write);
+            write.reach(HeldWrite.Stage.PUBLISHED);
+            release(write);
+        }
     }
 
     private void sync() throws IOException {

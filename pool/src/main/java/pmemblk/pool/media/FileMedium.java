@@ -144,6 +144,11 @@ final class FileMedium implements Medium {
         words.storeAll(offset, stored, count);
     }
 
+    @Override
+    public void storeEach(long[] offsets, int[] stored) throws IOException {
+        words.storeEach(offsets, stored);
+    }
+
     /** Writes words, a page of them at most, which the kernel copies whole. */
     void writeWords(long offset, int[] source, int from, int count) throws IOException {
         MemorySegment bytes = wordsOfThread.get().asSlice(0, (long) count * Integer.BYTES);

@@ -107,6 +107,13 @@ public interface Medium extends AutoCloseable {
         }
     }
 
+    /** Stores words, each as one, at offsets that rise; what lies between them stays as it is. */
+    default void storeEach(long[] offsets, int[] words) throws IOException {
+        for (int i = 0; i < words.length; i++) {
+            store(offsets[i], words[i]);
+        }
+    }
+
     /**
      * Sees to it that the device has a place for the word at a multiple of 4, so that no later
      * {@link #store} of it can fail for want of one. The word stays as it is, and nobody changes it

@@ -7,6 +7,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
@@ -94,6 +95,43 @@ final class WordCache {
                 for (int i = 0; i < count; i++) {
                     WORD.setRelease(page.words, index(offset) + i, words[from + i]);
                 }
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void storeEach(long[] offsets, int[] words) throws IOException {
+        for (int from = 0; from < words.length; ) {
+            long number = offsets[from] / PAGE_SIZE;
+            int to = from + 1;
+            while (to < words.length && offsets[to] / PAGE_SIZE == number) {
+                to++;
+            }
+            if (to == from + 1) {
+                store(offsets[from], words[from]);
+            } else {
+                storeEachInPage(number, offsets, words, from, to);
+            }
+            from = to;
+        }
+    }
+
+    /** Stores words of one page by one write, and with them, as they are, those between them. */
+    private void storeEachInPage(long number, long[] offsets, int[] words, int from, int to)
+            throws IOException {
+        Lock lock = lock(number);
+        lock.lock();
+        try {
+            Page page = fetch(number);
+            int first = index(offsets[from]);
+            int[] span = Arrays.copyOfRange(page.words, first, index(offsets[to - 1]) + 1);
+            for (int i = from; i < to; i++) {
+                span[index(offsets[i]) - first] = words[i];
+            }
+            file.writeWords(offsets[from], span, 0, span.length);
+            for (int i = from; i < to; i++) {
+                WORD.setRelease(page.words, index(offsets[i]), words[i]);
             }
         } finally {
             lock.unlock();
