@@ -41,7 +41,8 @@ usage: compare.sh [options]
   --copy                     also time nbdcopy from and to each server
   --copy-new                 also time nbdcopy to a new disk of a server that has just started
   --tls                      also time nbdcopy over TLS, on unix sockets, from and to those
-                             servers that can
+                             servers that can, as it likes and with 16 requests of 4 KiB
+                             and of 128 KiB in flight on one connection
   --startup                  also time start-up, pmemblk-nbd's with a pool that exists: from
                              exec to the first reply
   --out DIR                  keep raw results there (default: a new temporary folder)
@@ -306,18 +307,29 @@ rotate() { # N: prints the servers, starting at the Nth
 }
 
 time_copy() { # TRANSPORT ROUND SERVER CELL
-  local b e
+  local b e options=()
+  case $4 in
+    *-4k-q16) options=(--connections=1 --requests=16 --request-size=4096) ;;
+    *-128k-q16) options=(--connections=1 --requests=16 --request-size=131072) ;;
+  esac
   b=$(date +%s%N)
-  if [[ $4 == copy-from ]]; then nbdcopy "$(uri_of "$1" "$3")" null:; else nbdcopy "$dir/source.bin" "$(uri_of "$1" "$3")"; fi
+  if [[ $4 == copy-from* ]]; then
+    nbdcopy "${options[@]}" "$(uri_of "$1" "$3")" null:
+  else
+    nbdcopy "${options[@]}" "$dir/source.bin" "$(uri_of "$1" "$3")"
+  fi
   e=$(date +%s%N)
   echo "transport=$1 round=$2 cell=$4 label=$3 $(awk -v d=$((e - b)) -v m="$size_mib" 'BEGIN{printf "bs=262144 depth=64 conns=4 iops=0 mib_s=%.1f p50_us=0 p99_us=0 p999_us=0 server_us_op=0 client_us_op=0 client_busy=0", m / (d / 1e9)}')" >>"$raw"
 }
 time_copies() { # TRANSPORT ROUND
-  local n
-  for n in $(rotate "$2"); do
-    time_copy "$1" "$2" "$n" copy-from
-    time_copy "$1" "$2" "$n" copy-to
-    settle "$n"
+  local n suffix suffixes=('')
+  [[ $1 != tls ]] || suffixes+=(-4k-q16 -128k-q16) # which nbdload cannot do
+  for suffix in "${suffixes[@]}"; do
+    for n in $(rotate "$2"); do
+      time_copy "$1" "$2" "$n" "copy-from$suffix"
+      time_copy "$1" "$2" "$n" "copy-to$suffix"
+      settle "$n"
+    done
   done
 }
 
