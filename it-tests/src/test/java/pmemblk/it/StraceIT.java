@@ -16,11 +16,13 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What a FLUSH costs on an ordinary file: the server's system calls, counted by strace. */
+/** The server's system calls, counted by strace: what a FLUSH costs, and what requests share. */
 class StraceIT {
     private static final int BLOCK_SIZE = 4096;
     private static final int LANES = 256;
     private static final int FLUSHES = 100;
+    private static final int DEPTH = 16;
+    private static final int BURSTS = 500;
     private static final Duration LIMIT = Duration.ofSeconds(30);
 
     /** A call that succeeded, perhaps reported in two lines because another came between. */
@@ -29,6 +31,9 @@ class StraceIT {
 
     @TempDir(factory = Place.Disk.class)
     private Path directory = Path.of("");
+
+    @TempDir(factory = Place.Tmpfs.class)
+    private Path memory = Path.of("");
 
     private Path trace = Path.of("");
     private Path pool = Path.of("");
@@ -41,10 +46,17 @@ class StraceIT {
 
     /** A server of which all calls are traced whose names have "sync" in them. */
     private ServerProcess serve() throws IOException, InterruptedException {
+        return serve("/sync", "--listen 127.0.0.1:0", pool);
+    }
+
+    private ServerProcess serve(String calls, String words, Path served)
+            throws IOException, InterruptedException {
         // Traced by a grandchild (-D), the process is the server as ever; other calls are not
         // stopped at (--seccomp-bpf), so it is as fast.
-        String strace = "strace -D -f --seccomp-bpf --signal=none -e trace=/sync -o " + trace;
-        return ServerProcess.startUnder(strace, "--listen 127.0.0.1:0", pool);
+        String strace =
+                "strace -D -f --seccomp-bpf --signal=none -e trace=%s -o %s"
+                        .formatted(calls, trace);
+        return ServerProcess.startUnder(strace, words, served);
     }
 
     /** Calls that were done from a line of the trace on, by name. */
@@ -124,6 +136,40 @@ class StraceIT {
         while (syncsSince(begin) < count) {
             assertTrue(System.nanoTime() < deadline, "no commit came");
             Thread.onSpinWait();
+        }
+    }
+
+    @Test
+    void requestsThatComeTogetherShareTheirSystemCalls() throws Exception {
+        Path inMemory = Pools.create(memory, "disk.pool", BLOCK_SIZE);
+        // The calls of looking for the next request, while there is nothing to do, are left out.
+        String words = "--poll 0 --listen 127.0.0.1:0";
+        try (ServerProcess server = serve("%network,%desc", words, inMemory);
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            readBlocks(connection, DEPTH);
+            int begin = linesUntilNow();
+
+            for (int i = 0; i < BURSTS; i++) {
+                readBlocks(connection, DEPTH);
+            }
+
+            List<String> lines = Files.readAllLines(trace);
+            long calls =
+                    lines.subList(begin, lines.size()).stream()
+                            .filter(line -> !line.contains(" resumed>"))
+                            .count();
+            System.out.printf("%.3f system calls a request%n", (double) calls / BURSTS / DEPTH);
+            assertTrue(calls >= BURSTS, () -> "nothing was traced: " + calls);
+            assertTrue(calls <= 0.2 * BURSTS * DEPTH, () -> calls + " system calls");
+        }
+    }
+
+    private static void readBlocks(NbdConnection connection, int count) throws IOException {
+        for (int block = 0; block < count; block++) {
+            connection.sendRead((long) block * BLOCK_SIZE, BLOCK_SIZE);
+        }
+        for (int i = 0; i < count; i++) {
+            assertEquals(0, connection.receive().error());
         }
     }
 
