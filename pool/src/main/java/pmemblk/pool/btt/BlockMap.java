@@ -95,7 +95,8 @@ final class BlockMap {
         for (int done = 0; done < rangeCount; done += entries.length) {
             int count = Math.min(entries.length, rangeCount - done);
             getAll(firstPremapLba + done, entries, count);
-            for (int i = 0; i < count; i++) {
+            int alike = areAlike(entries, count) ? count : 1;
+            for (int i = 0; i < count; i += alike) {
                 if (runCount > 0 && !MapEntry.sameState(entries[i], runEntry)) {
                     if (!tell(runEntry, runCount, visitor)) {
                         return false;
@@ -103,10 +104,21 @@ final class BlockMap {
                     runCount = 0;
                 }
                 runEntry = entries[i];
-                runCount++;
+                runCount += alike;
             }
         }
         return tell(runEntry, runCount, visitor);
+    }
+
+    /** Whether reading any of some entries gives data, or any gives zeroes. */
+    private static boolean areAlike(int[] entries, int count) {
+        int all = entries[0];
+        int any = entries[0];
+        for (int i = 1; i < count; i++) {
+            all &= entries[i];
+            any |= entries[i];
+        }
+        return MapEntry.isNormal(all) || MapEntry.readsAsZeroes(any);
     }
 
     /** Entries whose states are as readers are to see them, though not all else that they say. */
