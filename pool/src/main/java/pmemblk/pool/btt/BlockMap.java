@@ -110,7 +110,7 @@ final class BlockMap {
         return tell(runEntry, runCount, visitor);
     }
 
-    /** Whether reading any of some entries gives data, or any gives zeroes. */
+    /** Whether reading gives data for each of some entries, or gives zeroes for each. */
     private static boolean areAlike(int[] entries, int count) {
         int all = entries[0];
         int any = entries[0];

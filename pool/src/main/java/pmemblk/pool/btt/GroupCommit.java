@@ -456,7 +456,7 @@ class GroupCommit implements WritePath {
     /** Publishes those that are logged of some writes whose entries lie in one page, in order. */
     private void publishAll(List<HeldWrite> writes) throws IOException {
         BlockMap map = writes.getFirst().arena().map();
-        // In the order of the locks, as the page is aligned.
+        // In the order of the locks, which begins anew only where a page does.
         writes.forEach(write -> map.lock(write.premapLba()).lock());
         try {
             publishLocked(map, writes.stream().filter(HeldWrite::isLogged).toList());

@@ -135,7 +135,7 @@ final class FileMedium implements Medium {
     public void reserve(long offset) throws IOException {
         if (sparse) {
             // The page cache takes a page of a hole only if there is room for it on the device.
-            store(offset, load(offset));
+            words.rewrite(offset);
         }
     }
 

@@ -116,8 +116,8 @@ public interface Medium extends AutoCloseable {
 
     /**
      * Sees to it that the device has a place for the word at a multiple of 4, so that no later
-     * {@link #store} of it can fail for want of one. The word stays as it is, and nobody changes it
-     * meanwhile.
+     * {@link #store} of it can fail for want of one. The word stays as it is, or as somebody stores
+     * it meanwhile.
      */
     default void reserve(long offset) throws IOException {}
 

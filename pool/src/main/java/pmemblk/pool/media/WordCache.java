@@ -74,6 +74,18 @@ final class WordCache {
         }
     }
 
+    /** Writes a word to the file as it is. */
+    void rewrite(long offset) throws IOException {
+        long number = offset / PAGE_SIZE;
+        Lock lock = lock(number);
+        lock.lock();
+        try {
+            file.writeWord(offset, fetch(number).words[index(offset)]);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     void storeAll(long offset, int[] words, int count) throws IOException {
         for (int done = 0; done < count; ) {
             long first = offset + (long) done * Integer.BYTES;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -72,6 +73,36 @@ class FileMediumTest {
 
         assertArrayEquals(expected, loaded);
         assertArrayEquals(expected, read());
+    }
+
+    @Test
+    void whoReservesAWordUndoesNothingThatAnotherStoresThere() throws Exception {
+        AtomicBoolean ended = new AtomicBoolean();
+        try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
+            // With a hole behind it, so that there is something to reserve.
+            file.setLength(1 << 20);
+        }
+        try (Medium medium = open();
+                ExecutorService other = Executors.newSingleThreadExecutor()) {
+            Future<?> reserving =
+                    other.submit(
+                            () -> {
+                                while (!ended.get()) {
+                                    medium.reserve(0);
+                                }
+                                return null;
+                            });
+            try {
+                for (int i = 0; i < ROUNDS; i++) {
+                    medium.store(0, i);
+                    medium.store(Integer.BYTES, i);
+                    assertEquals(i, medium.load(0), "round " + i);
+                }
+            } finally {
+                ended.set(true);
+            }
+            reserving.get();
+        }
     }
 
     @Test
