@@ -3,6 +3,7 @@ package pmemblk.pool.btt;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
@@ -444,7 +445,7 @@ class GroupCommit implements WritePath {
             publishAll(all.subList(from, to));
             from = to;
         }
-        all.forEach(logged::remove);
+        logged.removeAll(new HashSet<>(all));
         return !all.isEmpty();
     }
 

@@ -121,6 +121,7 @@ final class WordCache {
                 to++;
             }
             if (to == from + 1) {
+                // Which does without the page, if that is not here.
                 store(offsets[from], words[from]);
             } else {
                 storeEachInPage(number, offsets, words, from, to);
