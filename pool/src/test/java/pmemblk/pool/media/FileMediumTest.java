@@ -24,9 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 class FileMediumTest {
     private static final int WORDS = 3 * WordCache.PAGE_SIZE / Integer.BYTES;
     private static final int ROUNDS = 20_000;
-    private static final ValueLayout.OfInt WORD =
-            ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ByteOrder LITTLE_ENDIAN = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfInt WORD = ValueLayout.JAVA_INT.withOrder(LITTLE_ENDIAN);
 
     @TempDir private Path folder;
     private Path path = Path.of("");
