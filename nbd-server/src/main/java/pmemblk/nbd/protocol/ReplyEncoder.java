@@ -101,7 +101,7 @@ public final class ReplyEncoder {
         out.writeShort(type);
         out.writeLong(request.cookie());
         if (extended) {
-            out.writeLong(request.offset());
+            out.writeLong(request.headerOffset());
             out.writeLong(length);
         } else {
             out.writeInt(length);

@@ -2,6 +2,8 @@ package pmemblk.nbd.server;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
+import java.nio.ByteBuffer;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import pmemblk.nbd.protocol.ProtocolException;
 import pmemblk.nbd.protocol.Request;
@@ -12,16 +14,25 @@ import pmemblk.nbd.protocol.RequestDecoder;
  * is. Belongs to the connection's event loop.
  *
  * <p>A payload that fits where it is received stays there; a longer one gets a buffer of its own,
- * to which the socket's bytes then go straight.
+ * to which the socket's bytes then go straight. That may be one for a piece of it, if whoever takes
+ * the request deals with blocks as they {@linkplain #arrived arrive}.
  */
 final class Intake {
+    /** Bytes of a long payload that are received together, at most. */
+    private static final int PIECE_SIZE = 512 << 10;
+
     private final ReceiveBuffer received;
     private final boolean extended;
 
     /** The request whose header was read, until it is {@link #done}. */
     private @Nullable Request request;
 
+    /** What comes of the payload goes there; null if it goes to where all is received. */
     private @Nullable ByteBuf payload;
+
+    /** Whether the payload is to be there as a whole. */
+    private boolean collecting;
+
     private long skipping;
 
     /**
@@ -58,7 +69,10 @@ final class Intake {
     @Nullable ByteBuf payload(ByteBufAllocator alloc, int length, long inFlight) {
         ByteBuf bytes = received.bytes();
         ByteBuf filling = payload;
-        if (filling == null) {
+        if (filling != null && filling.capacity() - filling.readerIndex() < length) {
+            filling = alloc.directBuffer(length, length).writeBytes(filling);
+            replaceTarget(filling);
+        } else if (filling == null) {
             if (bytes.readableBytes() >= length) {
                 return received.isScattered(inFlight)
                         ? alloc.directBuffer(length).writeBytes(bytes, length)
@@ -68,8 +82,7 @@ final class Intake {
                 return null;
             }
             filling = alloc.directBuffer(length, length);
-            payload = filling;
-            received.receiveInto(filling);
+            replaceTarget(filling);
         }
         filling.writeBytes(bytes, Math.min(bytes.readableBytes(), filling.writableBytes()));
         if (filling.isWritable()) {
@@ -80,14 +93,79 @@ final class Intake {
         return filling;
     }
 
+    /** From here on, what comes goes to this buffer, which is owned here; null for none. */
+    private void replaceTarget(@Nullable ByteBuf target) {
+        if (payload != null) {
+            payload.release();
+        }
+        payload = target;
+        received.receiveInto(target);
+    }
+
+    /**
+     * How many bytes of the payload have arrived, up to the last end of a block, or of the payload.
+     * Until some are {@linkplain #skip(int) skipped} they can be seen by {@link #peek}.
+     */
+    int arrived(ByteBufAllocator alloc, int blockSize) {
+        Request current = Objects.requireNonNull(request);
+        int length = (int) current.payloadLength();
+        if (payload == null
+                && received.bytes().readableBytes() < length
+                && !received.hasRoomFor(length)) {
+            int size = upToBlockEnd(current, Math.min(length, PIECE_SIZE), blockSize);
+            ByteBuf piece = alloc.directBuffer(size, size);
+            replaceTarget(piece);
+            piece.writeBytes(received.bytes(), Math.min(size, received.bytes().readableBytes()));
+        }
+        return upToBlockEnd(current, Math.min(length, beginning().readableBytes()), blockSize);
+    }
+
+    private static int upToBlockEnd(Request request, int count, int blockSize) {
+        return count == request.payloadLength()
+                ? count
+                : Math.max(0, count - (int) ((request.offset() + count) % blockSize));
+    }
+
+    /** Where the next bytes of the payload are. */
+    private ByteBuf beginning() {
+        return payload == null ? received.bytes() : payload;
+    }
+
+    /** The next so many bytes of the payload, which have arrived. */
+    ByteBuffer peek(int count) {
+        ByteBuf bytes = beginning();
+        return bytes.nioBuffer(bytes.readerIndex(), count);
+    }
+
+    /** So many bytes of the payload were dealt with: the request is about the rest from here on. */
+    void skip(int count) {
+        ByteBuf bytes = beginning().skipBytes(count);
+        request = Objects.requireNonNull(request).after(count);
+        if (payload != null && !bytes.isReadable() && !bytes.isWritable()) {
+            replaceTarget(null);
+        }
+    }
+
+    /** The rest of the payload is to be there as a whole. */
+    void collect() {
+        collecting = true;
+    }
+
+    boolean isCollecting() {
+        return collecting;
+    }
+
     /** The request was taken, or refused. */
     void done() {
         request = null;
+        collecting = false;
     }
 
     /** The next so many bytes are the payload of a request that was refused. */
     void skipLater(long length) {
-        skipping = length;
+        int arrived = payload == null ? 0 : payload.readableBytes();
+        replaceTarget(null);
+        skipping = length - arrived;
     }
 
     boolean isSkipping() {
@@ -105,12 +183,8 @@ final class Intake {
 
     /** Releases all that was received. */
     void release() {
-        received.receiveInto(null);
+        replaceTarget(null);
         received.release();
-        if (payload != null) {
-            payload.release();
-            payload = null;
-        }
         request = null;
     }
 }

@@ -73,7 +73,10 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
 
     /** Whether the next so many bytes will be, or are, in one piece here. */
     boolean hasRoomFor(int length) {
-        return chunk != null && chunk.capacity() - chunk.readerIndex() >= length;
+        compact();
+        ByteBuf current = chunk;
+        int room = current == null ? CHUNK_SIZE : current.capacity() - current.readerIndex();
+        return room >= length;
     }
 
     /** What comes next goes to the writable bytes of this buffer; null for here again. */
@@ -155,6 +158,7 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
 
     /** The chunk, with so many bytes free at its end. */
     private ByteBuf roomFor(int length) {
+        compact();
         ByteBuf current = chunk;
         if (current != null && current.writableBytes() >= length && !isSpent(current)) {
             return current;
@@ -170,6 +174,16 @@ final class ReceiveBuffer implements RecvByteBufAllocator, RecvByteBufAllocator.
         }
         chunk = next;
         return next;
+    }
+
+    /** Begins the chunk anew, if it is spent and nobody has a slice of it. */
+    private void compact() {
+        ByteBuf current = chunk;
+        if (current != null
+                && current.refCnt() == 1
+                && (isSpent(current) || !current.isReadable())) {
+            current.discardReadBytes();
+        }
     }
 
     /** Whether beginning a new chunk is cheaper than a receive into what is left of this one. */

@@ -34,6 +34,9 @@ final class RequestRunner {
     /** Blocks that a TRIM or WRITE_ZEROES deals with before others get their turn. */
     private static final long BLOCKS_PER_PIECE = 4096;
 
+    /** Writes up to this, in bytes, are carried out when they are there as a whole. */
+    private static final int LONG_WRITE = 32 << 10;
+
     private final Session session;
     private final ByteBufAllocator alloc;
     private final FailureLog failures;
@@ -63,6 +66,30 @@ final class RequestRunner {
                     case FLUSH -> session.export().writeMayBlock(0, true);
                 };
         return mayBlock ? null : attempt(request, payload, true);
+    }
+
+    /**
+     * Whether a request may be carried out block by block while its payload comes: the client sends
+     * the rest meanwhile, and what was received is still in the processor's cache.
+     */
+    boolean mayBegin(Request request) {
+        return request.command() == Command.WRITE
+                && request.length() > LONG_WRITE
+                && session.export().info().blockSize() <= LONG_WRITE
+                && !request.has(Command.FLAG_FUA);
+    }
+
+    /**
+     * Writes the beginning of a payload if that takes no waiting and does not fail; else returns
+     * false, and all of it is still to be written.
+     */
+    boolean begin(Request request, ByteBuffer beginning) {
+        try {
+            return session.export().writeNow(request.offset(), beginning);
+        } catch (IOException | RuntimeException | Error e) {
+            // Whoever writes it next meets that again, and tells.
+            return false;
+        }
     }
 
     private @Nullable ByteBuf writeNow(Request request, ByteBuf payload) {

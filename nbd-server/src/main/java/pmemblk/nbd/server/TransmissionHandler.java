@@ -131,7 +131,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     @Override
     public void channelReadComplete(ChannelHandlerContext ctx) {
         replies.flush();
-        received.trim();
+        trim();
     }
 
     @Override
@@ -152,7 +152,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         if (!removed) {
             takeRequests();
             replies.flush();
-            received.trim();
+            trim();
         }
     }
 
@@ -223,6 +223,12 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         int length = (int) request.payloadLength();
         ByteBuf payload;
         try {
+            if (runner.mayBegin(request) && !intake.isCollecting()) {
+                int arrived = intake.arrived(channel.alloc(), session.export().info().blockSize());
+                if (arrived == 0 || (arrived < length && begin(request, arrived))) {
+                    return arrived > 0;
+                }
+            }
             payload = intake.payload(channel.alloc(), length, share.held());
         } catch (OutOfMemoryError e) {
             served.failures().failed(request, e);
@@ -236,6 +242,24 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         intake.done();
         dispatch(request, payload);
         return true;
+    }
+
+    /** Writes what has arrived of a long payload; false if that is not possible now. */
+    private boolean begin(Request request, int arrived) {
+        if (!runner.begin(request, intake.peek(arrived))) {
+            intake.collect();
+            return false;
+        }
+        intake.skip(arrived);
+        share.give(arrived);
+        return true;
+    }
+
+    /** Gives back memory that nothing is in, unless the rest of a request is about to come. */
+    private void trim() {
+        if (awaiting || intake.request() == null) {
+            received.trim();
+        }
     }
 
     /** Sees to it that a request may be carried out; false if it was refused, or has to wait. */

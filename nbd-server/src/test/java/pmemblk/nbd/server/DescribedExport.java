@@ -1,5 +1,6 @@
 package pmemblk.nbd.server;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
 import pmemblk.nbd.export.Export;
@@ -38,7 +39,7 @@ class DescribedExport implements Export {
     }
 
     @Override
-    public void write(long offset, ByteBuffer source) {
+    public void write(long offset, ByteBuffer source) throws IOException {
         throw used();
     }
 

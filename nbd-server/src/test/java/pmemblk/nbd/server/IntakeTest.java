@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufUtil;
@@ -80,16 +81,47 @@ class IntakeTest {
             return null;
         }
         ByteBuf payload = Unpooled.EMPTY_BUFFER;
+        if (blocks != null && request.payloadLength() > 0 && !intake.isCollecting()) {
+            request = takeBlocks(blocks, request);
+        }
         if (request.payloadLength() > 0) {
+            if (blocks != null && !intake.isCollecting()) {
+                return null;
+            }
             payload = intake.payload(alloc, (int) request.payloadLength(), 0);
         }
         if (payload == null) {
             return null;
         }
         intake.done();
-        String bytes = ByteBufUtil.hexDump(payload);
+        String bytes = beginning + ByteBufUtil.hexDump(payload);
+        beginning.setLength(0);
         payload.release();
         return new Taken(request.cookie(), bytes);
+    }
+
+    /** Whether, and how, blocks are taken as they come. */
+    private @Nullable SplittableRandom blocks;
+
+    /** Of the payload that is being taken, the blocks that were. */
+    private final StringBuilder beginning = new StringBuilder();
+
+    /** Takes the blocks that are there, and sometimes leaves the rest to come as a whole. */
+    private Request takeBlocks(SplittableRandom random, Request request) {
+        Request rest = request;
+        int count = intake.arrived(alloc, 520);
+        while (count > 0 && random.nextInt(20) > 0) {
+            long end = rest.offset() + count;
+            assertTrue(count == rest.payloadLength() || end % 520 == 0, () -> "ends at " + end);
+            beginning.append(ByteBufUtil.hexDump(Unpooled.wrappedBuffer(intake.peek(count))));
+            intake.skip(count);
+            rest = Objects.requireNonNull(intake.request());
+            count = rest.payloadLength() == 0 ? 0 : intake.arrived(alloc, 520);
+        }
+        if (count > 0) {
+            intake.collect();
+        }
+        return rest;
     }
 
     private static byte[] write(long cookie, byte[] payload) {
@@ -116,12 +148,25 @@ class IntakeTest {
         requireRequestsSurviveSplits(5);
     }
 
+    @Test
+    void blocksSurviveEverySplit() {
+        blocks = new SplittableRandom(1);
+        requireRequestsSurviveSplits(1);
+    }
+
+    @Test
+    void blocksSurviveEverySplitOfWhatTlsHasDecrypted() {
+        blocks = new SplittableRandom(2);
+        received.beginTls();
+        requireRequestsSurviveSplits(5);
+    }
+
     /** Of five pieces, so many are received by somebody else and handed over. */
     private void requireRequestsSurviveSplits(int handedOver) {
         for (long seed = 0; seed < 40; seed++) {
             SplittableRandom random = new SplittableRandom(seed);
             int longestPiece = 2 << random.nextInt(20);
-            int longestPayload = Math.min(400_000, 200 * longestPiece);
+            int longestPayload = Math.min(1_200_000, 200 * longestPiece);
             taken.clear();
             List<byte[]> payloads = new ArrayList<>();
             ByteBuf stream = alloc.heapBuffer();
