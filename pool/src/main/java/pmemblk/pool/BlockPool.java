@@ -410,7 +410,7 @@ public final class BlockPool implements AutoCloseable {
             for (long done = 0; done < bytes.byteSize(); ) {
                 long block = (offset + done) / blockSize;
                 int from = (int) ((offset + done) % blockSize);
-                done += writeSome(block, from, bytes.asSlice(done), through);
+                done += writeSome(block, from, bytes, done, through);
             }
             flushIfEveryWrite();
         } catch (IOException | InternalError e) {
@@ -421,15 +421,19 @@ public final class BlockPool implements AutoCloseable {
         source.position(source.limit());
     }
 
-    /** Writes bytes from {@code from} of a block on; returns how many, at least one. */
-    private long writeSome(long block, int from, MemorySegment source, boolean through)
+    /**
+     * Writes what follows {@code done} in {@code source} from {@code from} of a block on; returns
+     * how many bytes, at least one.
+     */
+    private long writeSome(long block, int from, MemorySegment source, long done, boolean through)
             throws IOException {
-        if (from == 0 && source.byteSize() >= blockSize) {
-            MemorySegment blocks = source.asSlice(0, source.byteSize() / blockSize * blockSize);
+        long left = source.byteSize() - done;
+        if (from == 0 && left >= blockSize) {
+            MemorySegment blocks = source.asSlice(done, left / blockSize * blockSize);
             return through ? table.writeThrough(block, blocks) : table.write(block, blocks);
         }
-        long count = Math.min(source.byteSize(), blockSize - from);
-        table.edit(block, from, source.asSlice(0, count));
+        long count = Math.min(left, blockSize - from);
+        table.edit(block, from, source.asSlice(done, count));
         return count;
     }
 

@@ -265,7 +265,8 @@ public final class BlockTranslationTable {
     public long write(long lba, MemorySegment source) throws IOException {
         int arena = arenaOf(lba);
         int premapLba = premapLba(arena, lba);
-        if (source.byteSize() >= (long) MIN_FILLED * blockSize
+        if (path.filling() != null
+                && source.byteSize() >= (long) MIN_FILLED * blockSize
                 && arenas[arena].readsAsZeroes(premapLba)) {
             long filled = arenas[arena].fill(premapLba, source);
             if (filled > 0) {

@@ -162,7 +162,7 @@ final class BttArena {
     /** The part of {@code target} that is for so many blocks, of which it begins in the first. */
     private MemorySegment inBlocks(int count, int offset, MemorySegment target) {
         long length = (long) count * info.externalLbaSize() - offset;
-        return length < target.byteSize() ? target.asSlice(0, length) : target;
+        return target.asSlice(0, Math.min(length, target.byteSize()));
     }
 
     /**

@@ -160,6 +160,9 @@ public final class CachedTable {
 
     /** As {@link BlockTranslationTable#write}: a {@link #flushAsync} suffices for its bytes. */
     public long writeThrough(long lba, MemorySegment source) throws IOException {
+        if (filledCache() == null) {
+            return table.write(lba, source);
+        }
         long[] written = new long[1];
         change(
                 lba,
