@@ -103,8 +103,8 @@ final class Intake {
     }
 
     /**
-     * How many bytes of the payload have arrived, up to the last end of a block, or of the payload.
-     * Until some are {@linkplain #skip(int) skipped} they can be seen by {@link #peek}.
+     * How many bytes of the payload have arrived, up to the last end of a block, or of the payload:
+     * those that {@link #peek} shows, and {@link #advance} leaves behind.
      */
     int arrived(ByteBufAllocator alloc, int blockSize) {
         Request current = Objects.requireNonNull(request);
@@ -138,7 +138,7 @@ final class Intake {
     }
 
     /** So many bytes of the payload were dealt with: the request is about the rest from here on. */
-    void skip(int count) {
+    void advance(int count) {
         ByteBuf bytes = beginning().skipBytes(count);
         request = Objects.requireNonNull(request).after(count);
         if (payload != null && !bytes.isReadable() && !bytes.isWritable()) {

@@ -250,7 +250,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
             intake.collect();
             return false;
         }
-        intake.skip(arrived);
+        intake.advance(arrived);
         share.give(arrived);
         return true;
     }

@@ -114,7 +114,7 @@ class IntakeTest {
             long end = rest.offset() + count;
             assertTrue(count == rest.payloadLength() || end % 520 == 0, () -> "ends at " + end);
             beginning.append(ByteBufUtil.hexDump(Unpooled.wrappedBuffer(intake.peek(count))));
-            intake.skip(count);
+            intake.advance(count);
             rest = Objects.requireNonNull(intake.request());
             count = rest.payloadLength() == 0 ? 0 : intake.arrived(alloc, 520);
         }

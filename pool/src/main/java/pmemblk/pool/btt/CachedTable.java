@@ -161,6 +161,7 @@ public final class CachedTable {
     /** As {@link BlockTranslationTable#write}: a {@link #flushAsync} suffices for its bytes. */
     public long writeThrough(long lba, MemorySegment source) throws IOException {
         if (filledCache() == null) {
+            // As below, but without allocating anything.
             return table.write(lba, source);
         }
         long[] written = new long[1];
