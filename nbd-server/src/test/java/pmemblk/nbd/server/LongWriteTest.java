@@ -78,6 +78,15 @@ class LongWriteTest {
                 : "error " + client.reply(cookie, new byte[0]);
     }
 
+    /** Sends a write at 0, and its rest once the blocks of its beginning are written. */
+    private void sendInTwoParts(RawClient client) throws Exception {
+        client.request(RawClient.WRITE, 0, 0, 0, LENGTH);
+        client.out.write(payload, 0, 100_000);
+        client.out.flush();
+        export.awaitBytes(24 * BLOCK);
+        client.out.write(payload, 100_000, LENGTH - 100_000);
+    }
+
     private static byte[] disk(int offset, byte[] written) {
         byte[] disk = new byte[SIZE];
         System.arraycopy(written, 0, disk, offset, written.length);
@@ -130,11 +139,7 @@ class LongWriteTest {
     void restThatHasToWaitIsWrittenByAnIoThread(ReplyForm form) throws Exception {
         export.nowUpTo = 24 * BLOCK;
         try (RawClient client = transmitting(server, form)) {
-            client.request(RawClient.WRITE, 0, 0, 0, LENGTH);
-            client.out.write(payload, 0, 100_000);
-            client.out.flush();
-            export.awaitBytes(24 * BLOCK);
-            client.out.write(payload, 100_000, LENGTH - 100_000);
+            sendInTwoParts(client);
             assertEquals(
                     form == ReplyForm.EXTENDED ? "[done]" : "error 0", outcome(client, form, 0));
         }
@@ -148,11 +153,7 @@ class LongWriteTest {
     void failureInTheMiddleIsToldAtTheEnd(ReplyForm form) throws Exception {
         export.failingFrom = 24 * BLOCK;
         try (RawClient client = transmitting(server, form)) {
-            client.request(RawClient.WRITE, 0, 0, 0, LENGTH);
-            client.out.write(payload, 0, 100_000);
-            client.out.flush();
-            export.awaitBytes(24 * BLOCK);
-            client.out.write(payload, 100_000, LENGTH - 100_000);
+            sendInTwoParts(client);
             String outcome = outcome(client, form, 0);
             assertTrue(
                     outcome.contains("error " + EIO), () -> "the write was answered: " + outcome);
