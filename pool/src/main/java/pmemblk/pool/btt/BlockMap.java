@@ -177,6 +177,13 @@ final class BlockMap {
         return locks[lockIndex(premapLba)];
     }
 
+    /**
+     * How many of the entries from this one on lie in the same page, which is stored as a whole.
+     */
+    static int inPageFrom(int premapLba, int wanted) {
+        return Math.min(wanted, PAGE - premapLba % PAGE);
+    }
+
     /** How many of the entries from this one on may be locked together. */
     static int rangeFrom(int premapLba, int wanted) {
         return Math.min(wanted, MAX_RANGE - premapLba % LINE);

@@ -428,25 +428,9 @@ final class BttArena {
         map.lockRange(first, count);
         try {
             refuseIfFailed();
-            boolean changed = false;
             int[] entries = new int[Math.min(count, MAX_STORED)];
-            int unstored = 0;
             while (done < count && path.mayStore(this, first + done)) {
-                int entry = map.stored(first + done);
-                boolean zeroes = MapEntry.readsAsZeroes(entry);
-                if (zeroes || unstored == entries.length) {
-                    map.setAll(first + done - unstored, entries, unstored);
-                    unstored = 0;
-                }
-                if (!zeroes) {
-                    entries[unstored++] = MapEntry.zero(entry);
-                }
-                changed |= !zeroes || map.isPending(first + done);
-                done++;
-            }
-            map.setAll(first + done - unstored, entries, unstored);
-            if (changed) {
-                path.stored(this, first, done);
+                done += isZeroed(first + done) ? 1 : zeroRun(first + done, count - done, entries);
             }
         } finally {
             map.unlockRange(first, count);
@@ -454,6 +438,28 @@ final class BttArena {
         if (done < count) {
             path.flush();
         }
+        return done;
+    }
+
+    private boolean isZeroed(int premapLba) throws IOException {
+        return MapEntry.readsAsZeroes(map.stored(premapLba)) && !map.isPending(premapLba);
+    }
+
+    /**
+     * Zeroes the first of some blocks, and those that follow it up to one that is zeroed already or
+     * being committed. What is stored is accounted for at once: another page may fail to be read.
+     *
+     * @param entries room for those that are stored at once
+     */
+    private int zeroRun(int first, int count, int[] entries) throws IOException {
+        int most = Math.min(BlockMap.inPageFrom(first, count), entries.length);
+        int done = 0;
+        do {
+            int entry = map.stored(first + done);
+            entries[done++] = MapEntry.readsAsZeroes(entry) ? entry : MapEntry.zero(entry);
+        } while (done < most && !isZeroed(first + done) && path.mayStore(this, first + done));
+        map.setAll(first, entries, done);
+        path.stored(this, first, done);
         return done;
     }
 
