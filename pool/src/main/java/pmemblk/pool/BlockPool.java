@@ -89,7 +89,12 @@ public final class BlockPool implements AutoCloseable {
      */
     public static BlockPool create(Path path, int blockSize, long poolSize, int mode)
             throws IOException {
-        return opened(path, PoolMaker.make(path, blockSize, poolSize, mode), PoolOptions.DEFAULT);
+        try {
+            PoolFiles files = PoolMaker.make(path, blockSize, poolSize, mode);
+            return opened(path, files, PoolOptions.DEFAULT);
+        } catch (InternalError e) {
+            throw missingPage(path, e);
+        }
     }
 
     /**
@@ -97,7 +102,11 @@ public final class BlockPool implements AutoCloseable {
      * interrupted. Opened for reading only, the file is left as it is.
      */
     public static BlockPool open(Path path, PoolOptions options) throws IOException {
-        return opened(path, PoolFiles.open(path, options.readOnly()), options);
+        try {
+            return opened(path, PoolFiles.open(path, options.readOnly()), options);
+        } catch (InternalError e) {
+            throw missingPage(path, e);
+        }
     }
 
     /** Opens a pool whose files are locked; they are closed with it, and if that fails. */
@@ -149,7 +158,7 @@ public final class BlockPool implements AutoCloseable {
         } catch (CorruptBttException e) {
             closeAfter(e, cached, held, files.medium());
             throw new CorruptPoolException(path + ": " + e.getMessage());
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | InternalError e) {
             closeAfter(e, cached, held, files.medium());
             throw e;
         }
@@ -649,14 +658,22 @@ public final class BlockPool implements AutoCloseable {
                     new ArenaErrorException(
                             "%s: %s; stop, and check the pool".formatted(path, e.getMessage()));
             case IOException e -> e;
-            // Thrown for a mapped page, and somewhere above the access to it.
-            default ->
-                    new IOException(
-                            path
-                                    + ": a page cannot be had; the file was cut short, or has a"
-                                    + " hole that its full file system cannot fill",
-                            failure);
+            default -> missingPage(path, failure);
         };
+    }
+
+    /**
+     * In words for a user.
+     *
+     * @param failure the {@link InternalError} that the JVM throws for a mapped page, and somewhere
+     *     above the access to it
+     */
+    static PoolFileException missingPage(Path path, Throwable failure) {
+        return new PoolFileException(
+                path
+                        + ": a page cannot be had; the file was cut short, or has a hole that its"
+                        + " full file system cannot fill",
+                failure);
     }
 
     private static void closeAfter(

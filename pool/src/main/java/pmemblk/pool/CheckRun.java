@@ -64,8 +64,7 @@ final class CheckRun {
         } catch (CorruptPoolException e) {
             run.damage.add(Damage.ofWhole(parts.path(), String.valueOf(e.getMessage())));
         } catch (InternalError e) {
-            throw new IOException(
-                    parts.path() + ": a page cannot be had; the file was cut short meanwhile", e);
+            throw BlockPool.missingPage(parts.path(), e);
         }
         return run;
     }

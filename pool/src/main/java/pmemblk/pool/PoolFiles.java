@@ -38,7 +38,7 @@ record PoolFiles(
                         parts.parts().get(first.part()).path() + ": " + first.problem().text());
             }
             return of(parts, readOnly);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | InternalError e) {
             parts.closeAfter(e);
             throw e;
         }

@@ -80,7 +80,7 @@ public final class PoolGrowth {
         try {
             requireGrowable(parts);
             sparse = parts.parts().getFirst().file().isSparse();
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | InternalError e) {
             parts.closeAfter(e);
             throw e;
         }
@@ -185,7 +185,7 @@ public final class PoolGrowth {
             throw e;
         } catch (InternalError e) {
             removeCopy(e);
-            throw new IOException(copy + ": a page cannot be had; is its file system full?", e);
+            throw BlockPool.missingPage(copy, e);
         }
     }
 

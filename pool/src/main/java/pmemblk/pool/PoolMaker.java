@@ -67,7 +67,7 @@ final class PoolMaker {
         } catch (IOException e) {
             abandon(medium, file, made, e);
             throw PoolFiles.translated(path, e);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | InternalError e) {
             abandon(medium, file, made, e);
             throw e;
         }

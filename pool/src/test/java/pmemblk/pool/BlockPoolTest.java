@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -219,6 +220,33 @@ class BlockPoolTest {
 
         assertThrows(CorruptPoolException.class, this::open);
         assertFalse(BlockPool.check(path(), 0).isConsistent());
+    }
+
+    /** What the JVM throws there is an Error; the file must not stay locked for that. */
+    @Test
+    void aHoleThatAFullMemoryCannotFillIsToldAndNothingStaysOpen() throws Exception {
+        assumeTrue("root".equals(System.getProperty("user.name")), "only root may mount");
+        Path mount = Files.createDirectory(folder.resolve("full"));
+        run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount.toString());
+        try {
+            Path file = mount.resolve("disk.pool");
+            try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+                sparse.setLength(20 * MIB);
+            }
+            for (int i = 0; i < 2; i++) {
+                requireSays(
+                        assertThrows(
+                                PoolFileException.class,
+                                () -> BlockPool.create(file, 512, 0, 0600)),
+                        "a page cannot be had");
+            }
+        } finally {
+            run("umount", "--lazy", mount.toString());
+        }
+    }
+
+    private static void run(String... command) throws Exception {
+        assertEquals(0, new ProcessBuilder(command).inheritIO().start().waitFor());
     }
 
     @Test
