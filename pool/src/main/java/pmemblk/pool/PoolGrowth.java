@@ -49,7 +49,8 @@ public final class PoolGrowth {
         this.path = path;
         this.copy = path.resolveSibling("." + path.getFileName() + ".growing");
         this.size = size;
-        this.options = options;
+        // A write cache would keep what the copy has to have.
+        this.options = options.withDurability(Durability.EVERY_WRITE).withWriteCacheSize(0);
         this.progress = progress;
     }
 
@@ -58,7 +59,8 @@ public final class PoolGrowth {
      * the machine stops, the pool is there, as small as before or as large as it gets.
      *
      * @param size bytes of the new file, for which there has to be room beside the old one
-     * @param options where a killed server may have left held writes, which are taken over
+     * @param options block size, and where a killed server may have left held writes, which are
+     *     taken over; the rest does not matter
      * @param progress hears of the bytes of all blocks, though those that read as zeroes take none
      * @throws GrowthRefusedException if the pool cannot grow to that size, or not in this way
      */

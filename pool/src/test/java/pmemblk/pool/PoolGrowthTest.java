@@ -245,15 +245,20 @@ class PoolGrowthTest {
         assertNull(LibPmemblk.pmempoolComplaint(pool));
     }
 
-    @Test
-    void writesThatAKilledServerHeldAreTakenOverFirst() throws Exception {
+    @ParameterizedTest
+    @CsvSource({"0, EVERY_WRITE", "0, ON_FLUSH", "1048576, EVERY_WRITE", "1048576, ON_FLUSH"})
+    void writesThatAKilledServerHeldAreTakenOverFirst(long cacheSize, Durability durability)
+            throws Exception {
         BlockPool.create(pool, 4096, SMALL, 0600).close();
-        KilledWriter.run(pool, 5, heldWrites);
+        KilledWriter.run(pool, 5, heldWrites, cacheSize);
 
         PoolGrowth.grow(
                 pool,
                 LARGE,
-                PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites),
+                PoolOptions.DEFAULT
+                        .withHeldWritesDirectory(heldWrites)
+                        .withDurability(durability)
+                        .withWriteCacheSize(cacheSize),
                 Progress.NONE);
 
         Map<Long, byte[]> after = contents(pool);
