@@ -39,6 +39,8 @@ final class CommitTimer {
             LOG.debug("the commit timer ends with the commit that failed", e);
         } catch (InterruptedException e) {
             LOG.error("the commit timer was interrupted; writes are held until the next flush");
+        } catch (RuntimeException | Error e) {
+            LOG.error("the commit timer failed; writes are held until the next flush", e);
         }
     }
 

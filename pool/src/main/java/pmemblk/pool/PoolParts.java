@@ -74,11 +74,29 @@ record PoolParts(Path path, @Nullable PoolSet set, List<Part> parts, Medium whol
         }
     }
 
-    private static Medium join(List<Part> parts, @Nullable PoolSet set) {
+    private static Medium join(List<Part> parts, @Nullable PoolSet set) throws PoolFileException {
+        requireOneKind(parts);
         List<Medium> media = parts.stream().map(Part::medium).toList();
         return set == null
                 ? media.getFirst()
                 : new JoinedMedium(media, set.singleHeader() ? 0 : PoolHeader.SIZE);
+    }
+
+    /** What is durable when, and what stays together then, would be another thing in each part. */
+    private static void requireOneKind(List<Part> parts) throws PoolFileException {
+        Part first = parts.getFirst();
+        for (Part part : parts) {
+            if (part.medium.kind() != first.medium.kind()) {
+                throw new PoolFileException(
+                        "%s lies on %s, %s on %s; move all parts to storage of one kind"
+                                .formatted(
+                                        first.path(),
+                                        first.medium.kind().title(),
+                                        part.path(),
+                                        part.medium.kind().title()),
+                        null);
+            }
+        }
     }
 
     private static @Nullable PoolSet readSet(Path path) throws IOException {

@@ -91,6 +91,21 @@ class PoolSetTest {
         }
     }
 
+    @Test
+    void partsOnStorageOfDifferentKindsAreRefused(@TempDir(factory = InMemory.class) Path memory)
+            throws Exception {
+        Path set = set("21MB @/a", "21MB " + memory.resolve("b"));
+        makeWithPmempool(set, 512);
+
+        PoolFileException refused =
+                assertThrows(
+                        PoolFileException.class, () -> BlockPool.open(set, PoolOptions.DEFAULT));
+
+        String message = String.valueOf(refused.getMessage());
+        assertTrue(message.contains(folder.resolve("a") + " lies on ordinary file"), message);
+        assertTrue(message.contains(memory.resolve("b") + " on tmpfs"), message);
+    }
+
     /** In the text {@code @} stands for the folder, \\r and so on for what they are in Java. */
     @ParameterizedTest
     @CsvSource(

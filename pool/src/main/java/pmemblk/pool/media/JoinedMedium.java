@@ -3,7 +3,6 @@ package pmemblk.pool.media;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 
 /**
@@ -30,6 +29,7 @@ public final class JoinedMedium implements Medium {
     /**
      * Joins the media, which this one closes.
      *
+     * @param media at least one, all of a kind
      * @param skip bytes of each but the first that do not count
      */
     public JoinedMedium(List<Medium> media, long skip) {
@@ -45,13 +45,9 @@ public final class JoinedMedium implements Medium {
         this.size = start;
     }
 
-    /** The kind of the part that promises least. */
     @Override
     public Kind kind() {
-        return parts.stream()
-                .map(part -> part.medium.kind())
-                .max(Comparator.naturalOrder())
-                .orElseThrow();
+        return parts.getFirst().medium.kind();
     }
 
     @Override

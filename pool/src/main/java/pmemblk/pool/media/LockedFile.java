@@ -57,7 +57,8 @@ public final class LockedFile implements AutoCloseable {
         int access = Linux.O_NONBLOCK | (readOnly ? Linux.O_RDONLY : Linux.O_RDWR);
         int fd = Linux.open(path, access, 0);
         try {
-            LockedFile file = locked(path, fd, readOnly);
+            lock(path, fd);
+            LockedFile file = regular(path, fd, readOnly);
             if (!Files.isSameFile(path, file.descriptor())) {
                 throw new HeldException(path);
             }
@@ -91,8 +92,10 @@ public final class LockedFile implements AutoCloseable {
     private static LockedFile create(Path path, Sizing sizing) throws IOException {
         int fd = Linux.open(path, Linux.O_RDWR | Linux.O_CREAT | Linux.O_EXCL, MODE_WHILE_MADE);
         try {
+            // First: that file of no size yet is not for anybody else.
+            lock(path, fd);
             sizing.apply(fd);
-            return locked(path, fd, false);
+            return regular(path, fd, false);
         } catch (IOException | RuntimeException e) {
             closeAfter(e, fd, path);
             Files.deleteIfExists(path);
@@ -100,10 +103,13 @@ public final class LockedFile implements AutoCloseable {
         }
     }
 
-    private static LockedFile locked(Path path, int fd, boolean readOnly) throws IOException {
+    private static void lock(Path path, int fd) throws IOException {
         if (!Linux.tryLock(fd, path)) {
             throw new HeldException(path);
         }
+    }
+
+    private static LockedFile regular(Path path, int fd, boolean readOnly) throws IOException {
         Linux.FileStatus status = Linux.status(fd, path);
         if (!status.regular()) {
             throw new IOException(path + " is not a regular file");
