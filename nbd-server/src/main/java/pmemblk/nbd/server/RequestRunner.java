@@ -203,7 +203,12 @@ final class RequestRunner {
 
     /** Whether what a request does is to be durable before it is answered. */
     boolean asksForFlush(Request request) {
-        return request.has(Command.FLAG_FUA) || request.command() == Command.FLUSH;
+        return switch (Objects.requireNonNull(request.command())) {
+            case FLUSH -> true;
+            case WRITE, TRIM, WRITE_ZEROES -> request.has(Command.FLAG_FUA);
+            // FUA may come with any command, and is ignored where nothing changes.
+            case READ, BLOCK_STATUS, CACHE, DISC -> false;
+        };
     }
 
     /**

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -26,8 +27,8 @@ import pmemblk.nbd.protocol.Request;
  *
  * <p>Belongs to the connection's event loop, but for what says otherwise. No request is taken while
  * too many are in flight, too many bytes are in memory, or the client does not read its replies;
- * then nothing is read from the socket either. Replies are flushed once for all that came in one
- * go.
+ * then nothing is read from the socket either. Nor is it before the others' turn if much was done.
+ * Replies are flushed once for all that came in one go.
  *
  * <p>The phase ends with DISC or with the server; what is in flight is answered first. A server
  * that stops refuses what still comes meanwhile. The input ends it too, but nobody then waits for
@@ -38,6 +39,12 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
 
     private static final Refusal STOPPING =
             new Refusal(NbdError.ESHUTDOWN, "the server is stopping");
+
+    /**
+     * Bytes that requests may deal with before others of the event loop have their turn: a small
+     * buffer holds thousands of requests that are answered at once, each of up to a mebibyte.
+     */
+    private static final long TURN = 4 << 20;
 
     private final Channel channel;
     private final Session session;
@@ -83,6 +90,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private final CompletableFuture<Void> over = new CompletableFuture<>();
 
     private boolean parsing;
+
+    /** What is left of this connection's turn, in bytes; if nothing is, it waits for the next. */
+    private long turnLeft = TURN;
 
     TransmissionHandler(
             Channel channel,
@@ -158,13 +168,13 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
 
     /** Takes requests until there is no whole one, or something says to wait. */
     private void takeRequests() {
-        if (parsing) {
+        if (parsing || turnLeft <= 0) {
             return;
         }
         parsing = true;
         try {
             boolean more = true;
-            while (more && !ending && mayTake()) {
+            while (more && !ending && mayTake() && turnLeft > 0) {
                 more = takeRequest();
             }
         } catch (ProtocolException e) {
@@ -173,8 +183,15 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
         } finally {
             parsing = false;
         }
-        boolean reading = !ending && mayTake();
-        if ((inputEnded && reading) || (hungUp && !reading && !ending)) {
+        if (turnLeft > 0) {
+            turnLeft = TURN;
+        } else {
+            // Not as a task: those that tasks add are run before the loop looks at others.
+            channel.eventLoop().schedule(this::takeTurn, 0, TimeUnit.NANOSECONDS);
+        }
+        boolean waiting = !mayTake();
+        boolean reading = !ending && !waiting && turnLeft > 0;
+        if ((inputEnded && reading) || (hungUp && waiting && !ending)) {
             LOG.debug("{} has hung up without a word", channel.remoteAddress());
             channel.close();
             return;
@@ -189,6 +206,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
                 channel.pipeline().replace(this, null, new EndingHandler(received));
             }
         }
+    }
+
+    private void takeTurn() {
+        turnLeft = TURN;
+        resume();
     }
 
     private boolean mayTake() {
@@ -301,6 +323,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     private void dispatch(Request request, @Nullable ByteBuf payload) {
         long bytes = runner.bytesHeld(request);
         taken++;
+        turnLeft -= request.length();
         if (runner.isBriefRead(request) && appendReply(request)) {
             replies.appended(bytes);
             return;

@@ -44,7 +44,7 @@ class DescribedExport implements Export {
     }
 
     @Override
-    public void zero(long offset, long length) {
+    public void zero(long offset, long length) throws IOException {
         throw used();
     }
 

@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterAll;
@@ -31,9 +32,11 @@ import pmemblk.nbd.server.ServerOptions.ClientLimits;
 class FairnessTest {
     private static final int SIZE = 64 << 20;
     private static final int ENOMEM = 12;
+    private static final int FUA = 1;
 
     private final GatedExport gated = new GatedExport();
     private final GatedExport otherGated = new GatedExport();
+    private final ZeroedExport zeroed = new ZeroedExport();
     private NbdServer server;
 
     @AfterAll
@@ -45,6 +48,7 @@ class FairnessTest {
     void stop() {
         gated.open(1000);
         otherGated.open(1000);
+        zeroed.gate.countDown();
         server.close();
     }
 
@@ -64,6 +68,7 @@ class FairnessTest {
         exports.put("gated", gated);
         exports.put("other", otherGated);
         exports.put("greedy", new GreedyExport());
+        exports.put("zeroed", zeroed);
         ServerOptions options =
                 new ServerOptions(
                         List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)),
@@ -251,6 +256,73 @@ class FairnessTest {
             }
         }
         assertEquals(1000 + length, end);
+    }
+
+    /** FUA comes with any command; one that changes nothing has nothing to make durable. */
+    @Test
+    void cacheWithFuaWaitsForNoFlush() throws Exception {
+        try (RawClient client = transmitting("gated")) {
+            assertEquals(0, client.call(RawClient.CACHE, FUA, 0, 512, new byte[0]));
+        }
+        assertEquals(List.of(), gated.done());
+    }
+
+    /** Zeroes without waiting, but for the first time, and counts. */
+    private static final class ZeroedExport extends DescribedExport {
+        private final CountDownLatch gate = new CountDownLatch(1);
+        private final CountDownLatch begun = new CountDownLatch(1);
+        private int zeroCount;
+        private int countAtRead;
+
+        ZeroedExport() {
+            super(new ExportInfo(SIZE, 4096, 4096, false, "zeroed"));
+        }
+
+        @Override
+        public boolean writeMayBlock(long length, boolean fua) {
+            return false;
+        }
+
+        @Override
+        public void zero(long offset, long length) throws IOException {
+            zeroCount++;
+            begun.countDown();
+            try {
+                gate.await();
+            } catch (InterruptedException e) {
+                throw new IOException(e);
+            }
+        }
+
+        @Override
+        public boolean readNow(long offset, ByteBuffer target) {
+            countAtRead = zeroCount;
+            target.position(target.limit());
+            return true;
+        }
+    }
+
+    @Test
+    void clientOfManyBriefRequestsLetsOthersHaveTheirTurn() throws Exception {
+        int many = 4000;
+        try (RawClient greedy = transmitting("zeroed");
+                RawClient good = transmitting("zeroed")) {
+            for (int cookie = 0; cookie < many; cookie++) {
+                greedy.request(RawClient.WRITE_ZEROES, 0, cookie, 0, 1 << 20);
+            }
+            greedy.out.flush();
+            assertTrue(zeroed.begun.await(20, TimeUnit.SECONDS));
+            good.request(RawClient.READ, 0, 1, 0, 512);
+            good.out.flush();
+            zeroed.gate.countDown();
+
+            assertEquals(0, good.reply(1, new byte[512]));
+            for (int cookie = 0; cookie < many; cookie++) {
+                assertEquals(0, greedy.reply(cookie, new byte[0]));
+            }
+        }
+        assertEquals(many, zeroed.zeroCount);
+        assertTrue(zeroed.countAtRead < 100, () -> "after " + zeroed.countAtRead);
     }
 
     private void awaitThatTheLoopHasTaken() throws IOException {
