@@ -7,9 +7,11 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import org.bouncycastle.asn1.ASN1String;
+import org.bouncycastle.asn1.x500.AttributeTypeAndValue;
 import org.bouncycastle.asn1.x500.RDN;
+import org.bouncycastle.asn1.x500.X500Name;
 import org.bouncycastle.asn1.x500.style.BCStyle;
-import org.bouncycastle.asn1.x500.style.IETFUtils;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateHolder;
 
 /** Whom a certificate was given to. */
@@ -23,8 +25,13 @@ public final class PeerNames {
      */
     public static Set<String> of(X509Certificate certificate) throws CertificateParsingException {
         Set<String> names = new HashSet<>();
-        for (RDN common : subject(certificate)) {
-            names.add(IETFUtils.valueToString(common.getFirst().getValue()));
+        for (RDN part : subject(certificate).getRDNs()) {
+            for (AttributeTypeAndValue attribute : part.getTypesAndValues()) {
+                if (attribute.getType().equals(BCStyle.CN)
+                        && attribute.getValue() instanceof ASN1String name) {
+                    names.add(name.getString());
+                }
+            }
         }
         Collection<List<?>> alternatives = certificate.getSubjectAlternativeNames();
         if (alternatives != null) {
@@ -37,9 +44,10 @@ public final class PeerNames {
         return names;
     }
 
-    private static RDN[] subject(X509Certificate certificate) throws CertificateParsingException {
+    private static X500Name subject(X509Certificate certificate)
+            throws CertificateParsingException {
         try {
-            return new JcaX509CertificateHolder(certificate).getSubject().getRDNs(BCStyle.CN);
+            return new JcaX509CertificateHolder(certificate).getSubject();
         } catch (CertificateEncodingException e) {
             throw new CertificateParsingException(e);
         }
