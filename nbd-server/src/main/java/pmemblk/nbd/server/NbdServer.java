@@ -8,7 +8,7 @@ import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.WriteBufferWaterMark;
 import io.netty.channel.epoll.EpollIoHandler;
-import io.netty.channel.socket.SocketChannel;
+import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
@@ -43,6 +43,14 @@ public final class NbdServer implements AutoCloseable {
     /** Bytes of replies that wait for a client to read them before no more requests are taken. */
     private static final WriteBufferWaterMark REPLIES_WAITING =
             new WriteBufferWaterMark(256 << 10, 1 << 20);
+
+    /**
+     * A TCP client that is silent for so long is asked for a sign of life, and given up after the
+     * same time again: one whose machine is gone would keep its place at the export for ever.
+     */
+    private static final int SILENT_SECONDS = 60;
+
+    private static final int KEEP_ALIVE_PROBES = 6;
 
     private static final int BACKLOG = 1024;
 
@@ -134,8 +142,13 @@ public final class NbdServer implements AutoCloseable {
             channel.close();
             return;
         }
-        if (channel instanceof SocketChannel tcp) {
-            tcp.config().setTcpNoDelay(true);
+        if (channel instanceof EpollSocketChannel tcp) {
+            tcp.config()
+                    .setTcpNoDelay(true)
+                    .setKeepAlive(true)
+                    .setTcpKeepIdle(SILENT_SECONDS)
+                    .setTcpKeepIntvl(SILENT_SECONDS / KEEP_ALIVE_PROBES)
+                    .setTcpKeepCnt(KEEP_ALIVE_PROBES);
         }
         ReceiveBuffer received = new ReceiveBuffer(channel.alloc());
         channel.config().setRecvByteBufAllocator(received);

@@ -10,6 +10,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
@@ -31,6 +32,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -734,6 +737,36 @@ class NbdServerTest {
         ServerOptions onFile = new ServerOptions(List.of(), List.of(file));
         assertThrows(IOException.class, () -> NbdServer.start(onFile, new Exports(exports)));
         assertEquals("precious", Files.readString(file));
+    }
+
+    /** The system then asks after a client whose machine is gone, and closes the connection. */
+    @Test
+    void aClientThatSaysNothingIsAskedForASignOfLife() throws Exception {
+        int port = ((InetSocketAddress) server.addresses().getFirst()).getPort();
+        // Local address, remote one, established, queues, timer, hundredths of a second left.
+        Pattern keepAlive =
+                Pattern.compile(
+                        " [0-9A-F]+:%04X [0-9A-F:]+ 01 [0-9A-F:]+ 02:([0-9A-F]{8}) "
+                                .formatted(port));
+        try (RawClient client = RawClient.transmitting(server)) {
+            assertEquals(0, client.call(RawClient.READ, 0, 0, 1, new byte[1]));
+            Matcher found = keepAlive.matcher("");
+            // Before that the system waits for the reply to be acknowledged.
+            for (int i = 0; i < 100 && !found.reset(sockets()).find(); i++) {
+                Thread.sleep(50);
+            }
+            assertTrue(found.reset(sockets()).find(), NbdServerTest::sockets);
+            assertTrue(Integer.parseInt(found.group(1), 16) <= 6000, found::group);
+        }
+    }
+
+    private static String sockets() {
+        try {
+            return Files.readString(Path.of("/proc/net/tcp"))
+                    + Files.readString(Path.of("/proc/net/tcp6"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Test
