@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -251,5 +252,37 @@ class WriteCacheFileTest {
         Process stat = new ProcessBuilder("stat", "--format=%b", cacheFile().toString()).start();
         String sectors = new String(stat.getInputStream().readAllBytes(), UTF_8);
         return 512 * Long.parseLong(sectors.strip());
+    }
+
+    /**
+     * What could never be brought to the table is not acknowledged, and fails no flush of others.
+     */
+    @Test
+    void aBlockWhoseMapEntryIsDamagedFailsAlone() throws Exception {
+        long map = 8192 + mapOffset();
+        try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
+            file.seek(map + 5 * Integer.BYTES);
+            file.writeInt(Integer.reverseBytes(0xc7ffffff));
+        }
+        try (BlockPool pool = open(Durability.ON_FLUSH, LARGE)) {
+            for (int round = 0; round < 2; round++) {
+                IOException refused =
+                        assertThrows(
+                                IOException.class, () -> pool.write(5, ByteBuffer.wrap(written())));
+                assertTrue(String.valueOf(refused.getMessage()).contains("block 5 names"));
+                assertThrows(
+                        IOException.class,
+                        () -> pool.writeBytesNow(5 * BLOCK_SIZE, ByteBuffer.wrap(written())));
+                assertTrue(pool.writeBytesNow(6 * BLOCK_SIZE, ByteBuffer.wrap(written())));
+                pool.flush();
+            }
+        }
+    }
+
+    private long mapOffset() throws IOException {
+        try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "r")) {
+            file.seek(8192 + 96);
+            return Long.reverseBytes(file.readLong());
+        }
     }
 }

@@ -298,6 +298,18 @@ public final class BlockTranslationTable {
         }
     }
 
+    /**
+     * Sees that blocks can be replaced, as far as their map entries tell.
+     *
+     * @throws IOException if an entry cannot be read, or makes no sense
+     */
+    void requireReplaceable(long lba, long count) throws IOException {
+        for (long i = lba; i < lba + count; i++) {
+            int arena = arenaOf(i);
+            arenas[arena].requireReplaceable(premapLba(arena, i));
+        }
+    }
+
     /** Whether a block reads as zeroes because it was zeroed or never written. */
     public boolean readsAsZeroes(long lba) throws IOException {
         int arena = arenaOf(lba);

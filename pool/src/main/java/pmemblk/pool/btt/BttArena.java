@@ -204,6 +204,15 @@ final class BttArena {
         }
     }
 
+    /**
+     * Sees that a block can be replaced, as far as its map entry tells.
+     *
+     * @throws IOException if the entry cannot be read, or names no block
+     */
+    void requireReplaceable(int premapLba) throws IOException {
+        ownedBlock(premapLba);
+    }
+
     /** Whether a block reads as zeroes because it was zeroed or never written. */
     boolean readsAsZeroes(int premapLba) throws IOException {
         return MapEntry.readsAsZeroes(map.get(premapLba));
@@ -500,7 +509,7 @@ final class BttArena {
         int postmapLba = MapEntry.postmapLba(entry);
         if (postmapLba >= info.internalNlba()) {
             throw new IOException(
-                    "arena %d: map entry of block %d names block %d, there are %d"
+                    "arena %d: map entry of block %d names block %d, there are %d; stop, and check the pool"
                             .formatted(index, premapLba, postmapLba, info.internalNlba()));
         }
         return dataOffset + (long) postmapLba * info.internalLbaSize();

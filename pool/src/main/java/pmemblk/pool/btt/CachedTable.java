@@ -150,12 +150,19 @@ public final class CachedTable {
      * returns false, and some of it may be written but all is still to be.
      */
     public boolean writeNow(long lba, MemorySegment source) throws IOException {
-        return putInCache(lba, source) == source.byteSize();
+        return cache != null
+                && table.isMapAtHand(lba, source.byteSize() / blockSize)
+                && putInCache(lba, source) == source.byteSize();
     }
 
     private long putInCache(long lba, MemorySegment source) throws IOException {
         // What a table that has failed does not take must not seem to be written.
-        return cache == null || table.failureReason() != null ? 0 : cache.put(lba, source);
+        if (cache == null || table.failureReason() != null) {
+            return 0;
+        }
+        // Nor what it could not take, or that block would fail each flush.
+        table.requireReplaceable(lba, source.byteSize() / blockSize);
+        return cache.put(lba, source);
     }
 
     /** As {@link BlockTranslationTable#write}: a {@link #flushAsync} suffices for its bytes. */
