@@ -44,12 +44,7 @@ class ZeroFailureTest {
     @Test
     void powerCutAfterFlush() throws IOException {
         BlockTranslationTable table = open(medium, null);
-        writeAll(table, 1);
-        table.checkpoint();
-        writeAll(table, 2);
-        failToZero(table);
-        byte before = firstByte(table, 0);
-        table.flush();
+        byte before = flushAfterFailingToZeroUnflushed(table);
 
         SplittableRandom random = new SplittableRandom(1);
         for (int i = 0; i < IMAGES; i++) {
@@ -63,12 +58,7 @@ class ZeroFailureTest {
     void kill() throws IOException {
         CrashMedium memory = new CrashMedium(Medium.Kind.TMPFS, 1 << 20);
         BlockTranslationTable table = open(medium, new HeldTable(memory, 0));
-        writeAll(table, 1);
-        table.checkpoint();
-        writeAll(table, 2);
-        failToZero(table);
-        byte before = firstByte(table, 0);
-        table.flush();
+        byte before = flushAfterFailingToZeroUnflushed(table);
 
         CrashMedium after = medium.afterKill();
         BlockTranslationTable reopened = open(after, new HeldTable(memory.afterKill(), 0));
@@ -91,6 +81,16 @@ class ZeroFailureTest {
             byte after = firstByte(open(medium.anyImage(random), null), 0);
             assertTrue(after == 0 || after == 1, () -> "what was never flushed is there");
         }
+    }
+
+    /** Returns what the first block then reads as. */
+    private byte flushAfterFailingToZeroUnflushed(BlockTranslationTable table) throws IOException {
+        writeAll(table, 1);
+        table.checkpoint();
+        writeAll(table, 2);
+        failToZero(table);
+        table.flush();
+        return firstByte(table, 0);
     }
 
     private void failToZero(BlockTranslationTable table) throws IOException {
