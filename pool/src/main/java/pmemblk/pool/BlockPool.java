@@ -89,12 +89,7 @@ public final class BlockPool implements AutoCloseable {
      */
     public static BlockPool create(Path path, int blockSize, long poolSize, int mode)
             throws IOException {
-        try {
-            PoolFiles files = PoolMaker.make(path, blockSize, poolSize, mode);
-            return opened(path, files, PoolOptions.DEFAULT);
-        } catch (InternalError e) {
-            throw missingPage(path, e);
-        }
+        return opened(path, PoolMaker.make(path, blockSize, poolSize, mode), PoolOptions.DEFAULT);
     }
 
     /**
@@ -102,11 +97,7 @@ public final class BlockPool implements AutoCloseable {
      * interrupted. Opened for reading only, the file is left as it is.
      */
     public static BlockPool open(Path path, PoolOptions options) throws IOException {
-        try {
-            return opened(path, PoolFiles.open(path, options.readOnly()), options);
-        } catch (InternalError e) {
-            throw missingPage(path, e);
-        }
+        return opened(path, PoolFiles.open(path, options.readOnly()), options);
     }
 
     /** Opens a pool whose files are locked; they are closed with it, and if that fails. */
@@ -158,9 +149,12 @@ public final class BlockPool implements AutoCloseable {
         } catch (CorruptBttException e) {
             closeAfter(e, cached, held, files.medium());
             throw new CorruptPoolException(path + ": " + e.getMessage());
-        } catch (IOException | RuntimeException | InternalError e) {
+        } catch (IOException | RuntimeException e) {
             closeAfter(e, cached, held, files.medium());
             throw e;
+        } catch (InternalError e) {
+            closeAfter(e, cached, held, files.medium());
+            throw missingPage(path, e);
         }
     }
 
@@ -663,10 +657,8 @@ public final class BlockPool implements AutoCloseable {
     }
 
     /**
-     * In words for a user.
-     *
-     * @param failure the {@link InternalError} that the JVM throws for a mapped page, and somewhere
-     *     above the access to it
+     * What to tell of an {@link InternalError}, which the JVM throws for a mapped page, somewhere
+     * above the access to it.
      */
     static PoolFileException missingPage(Path path, Throwable failure) {
         return new PoolFileException(

@@ -38,9 +38,12 @@ record PoolFiles(
                         parts.parts().get(first.part()).path() + ": " + first.problem().text());
             }
             return of(parts, readOnly);
-        } catch (IOException | RuntimeException | InternalError e) {
+        } catch (IOException | RuntimeException e) {
             parts.closeAfter(e);
             throw e;
+        } catch (InternalError e) {
+            parts.closeAfter(e);
+            throw BlockPool.missingPage(path, e);
         }
     }
 

@@ -82,7 +82,7 @@ public final class PoolGrowth {
         try {
             requireGrowable(parts);
             sparse = parts.parts().getFirst().file().isSparse();
-        } catch (IOException | RuntimeException | InternalError e) {
+        } catch (IOException | RuntimeException e) {
             parts.closeAfter(e);
             throw e;
         }

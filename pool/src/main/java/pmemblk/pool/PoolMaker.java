@@ -67,9 +67,12 @@ final class PoolMaker {
         } catch (IOException e) {
             abandon(medium, file, made, e);
             throw PoolFiles.translated(path, e);
-        } catch (RuntimeException | InternalError e) {
+        } catch (RuntimeException e) {
             abandon(medium, file, made, e);
             throw e;
+        } catch (InternalError e) {
+            abandon(medium, file, made, e);
+            throw BlockPool.missingPage(path, e);
         }
     }
 

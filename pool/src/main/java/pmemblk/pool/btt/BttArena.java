@@ -509,7 +509,8 @@ final class BttArena {
         int postmapLba = MapEntry.postmapLba(entry);
         if (postmapLba >= info.internalNlba()) {
             throw new IOException(
-                    "arena %d: map entry of block %d names block %d, there are %d; stop, and check the pool"
+                    ("arena %d: map entry of block %d names block %d, there are %d;"
+                                    + " stop, and check the pool")
                             .formatted(index, premapLba, postmapLba, info.internalNlba()));
         }
         return dataOffset + (long) postmapLba * info.internalLbaSize();
