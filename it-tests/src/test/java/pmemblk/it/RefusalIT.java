@@ -59,6 +59,7 @@ class RefusalIT {
                 "serve --listen 203.0.113.1:0 there.pool   | 203.0.113.1",
                 "serve --unix absent/nbd.sock there.pool   | absent/nbd.sock",
                 "serve --durability never there.pool       | expected on-flush or every-write",
+                "serve --defragment always there.pool      | expected memory, all or off",
                 "serve --max-connections 0 there.pool      | '0' is no count",
                 "serve --max-handshakes x there.pool       | 'x' is no count",
                 "serve --max-requests 0 there.pool         | '0' is no count",

@@ -60,6 +60,7 @@ public final class BlockPool implements AutoCloseable {
     private final @Nullable WriteCacheFile cached;
 
     private final CommitTimer timer;
+    private final Defragmenter defragmenter;
 
     private BlockPool(
             Path path,
@@ -77,6 +78,7 @@ public final class BlockPool implements AutoCloseable {
         this.held = held;
         this.cached = cached;
         this.timer = new CommitTimer(table);
+        this.defragmenter = new Defragmenter(table.table(), operations);
     }
 
     /**
@@ -144,6 +146,9 @@ public final class BlockPool implements AutoCloseable {
             }
             if (pool.holdsWrites()) {
                 pool.timer.start();
+            }
+            if (options.defragment().includes(files.medium().kind()) && !files.readOnly()) {
+                pool.defragmenter.start();
             }
             return pool;
         } catch (CorruptBttException e) {
@@ -591,6 +596,7 @@ public final class BlockPool implements AutoCloseable {
             return;
         }
         timer.stop();
+        defragmenter.stop();
         try {
             if (!files.readOnly()) {
                 table.checkpoint();

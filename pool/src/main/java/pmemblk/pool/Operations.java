@@ -12,12 +12,27 @@ final class Operations {
     /** The operations under way, plus {@link #CLOSED} once none may begin. */
     private final AtomicLong state = new AtomicLong();
 
+    /** Whether an operation began since this was last cleared. */
+    private volatile boolean used;
+
     /** Begins an operation, which ends with {@link #end}. */
     void begin() {
         if (state.getAndIncrement() < 0) {
             end();
             throw new IllegalStateException("the pool is closed");
         }
+        if (!used) {
+            used = true;
+        }
+    }
+
+    /** Whether an operation began since {@link #forgetUse}. */
+    boolean wereUsed() {
+        return used;
+    }
+
+    void forgetUse() {
+        used = false;
     }
 
     void end() {

@@ -264,8 +264,8 @@ class ThreadsTest {
     }
 
     /**
-     * Each thread changes blocks of its own in all the ways there are, while others flush, and the
-     * blocks that wait in a cache come to the table.
+     * Each thread changes blocks of its own in all the ways there are, while others flush, and
+     * bring blocks from the cache to the table and back beside their neighbours.
      */
     @ParameterizedTest
     @EnumSource(names = {"MEMORY", "FILE", "CACHE"})
@@ -293,6 +293,13 @@ class ThreadsTest {
                     while (System.nanoTime() < end) {
                         pool.writeBack();
                         pool.flush();
+                    }
+                    return null;
+                });
+        tasks.add(
+                () -> {
+                    while (System.nanoTime() < end) {
+                        pool.table().table().defragment(() -> System.nanoTime() < end);
                     }
                     return null;
                 });

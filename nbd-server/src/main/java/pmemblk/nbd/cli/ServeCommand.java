@@ -31,6 +31,7 @@ import pmemblk.nbd.server.NbdServer;
 import pmemblk.nbd.server.ServerOptions;
 import pmemblk.nbd.tls.TlsOptions;
 import pmemblk.pool.BlockPool;
+import pmemblk.pool.Defragment;
 import pmemblk.pool.Durability;
 import pmemblk.pool.PoolInfo;
 import pmemblk.pool.PoolNotFoundException;
@@ -113,6 +114,19 @@ final class ServeCommand implements Callable<Integer> {
     private @Nullable Long writeCache;
 
     @Option(
+            names = "--defragment",
+            paramLabel = "POOLS",
+            defaultValue = "memory",
+            converter = DefragmentConverter.class,
+            description = {
+                "Which pools to put in order while no client asks for anything, so that large"
+                        + " requests stay fast: memory, those on tmpfs and persistent memory; all,"
+                        + " those in ordinary files, too, whose disk then has to write more; or off"
+                        + " [memory]."
+            })
+    private Defragment defragment = Defragment.MEMORY;
+
+    @Option(
             names = "--poll",
             paramLabel = "MICROSECONDS",
             converter = PollConverter.class,
@@ -149,6 +163,21 @@ final class ServeCommand implements Callable<Integer> {
                 default ->
                         throw new TypeConversionException(
                                 "expected on-flush or every-write, found '" + value + "'");
+            };
+        }
+    }
+
+    /** Takes the values of {@code --defragment} as they are spelt on the command line. */
+    static final class DefragmentConverter implements ITypeConverter<Defragment> {
+        @Override
+        public Defragment convert(String value) {
+            return switch (value) {
+                case "off" -> Defragment.OFF;
+                case "memory" -> Defragment.MEMORY;
+                case "all" -> Defragment.ALL;
+                default ->
+                        throw new TypeConversionException(
+                                "expected memory, all or off, found '" + value + "'");
             };
         }
     }
@@ -262,6 +291,7 @@ final class ServeCommand implements Callable<Integer> {
                 PoolOptions.DEFAULT
                         .withReadOnly(readOnly)
                         .withDurability(durability)
+                        .withDefragment(defragment)
                         .withWriteCacheSize(writeCacheSize() / pools.size());
         if (access.isReadOnly() && creation != null) {
             throw new IOException("--create and --read-only exclude each other; leave one out");

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -361,6 +362,26 @@ public final class BlockTranslationTable {
     public void setError(long lba) throws IOException {
         int arena = arenaOf(lba);
         arenas[arena].setError(premapLba(arena, lba));
+    }
+
+    /**
+     * Brings blocks that were written back beside their neighbours, as far as they are at hand; for
+     * one thread at a time.
+     *
+     * @param goesOn asked before each block is moved
+     * @return false if it came to an end before it was done
+     */
+    public boolean defragment(BooleanSupplier goesOn) throws IOException {
+        boolean done = true;
+        try (Arena memory = Arena.ofConfined()) {
+            MemorySegment scratch = memory.allocate(blockSize);
+            for (BttArena arena : arenas) {
+                if (arena.written().next(0) >= 0) {
+                    done &= new Defragmentation(arena, path, goesOn, scratch).run();
+                }
+            }
+        }
+        return done;
     }
 
     /** Returns once every change that returned before is durable, as far as the medium goes. */

@@ -35,6 +35,7 @@ final class BttArena {
     private final Flog flog;
     private final ReadTracking readers = new ReadTracking();
     private final Object[] editLocks = new Object[EDIT_LOCK_COUNT];
+    private final WrittenPages written;
 
     /** Why changes are refused, or null; set once, by any thread. */
     private volatile @Nullable ArenaFailedException failure;
@@ -63,6 +64,7 @@ final class BttArena {
         for (int i = 0; i < EDIT_LOCK_COUNT; i++) {
             editLocks[i] = new Object();
         }
+        this.written = new WrittenPages(info.externalNlba());
         if (info.error()) {
             failure = refusal("its error flag is set", null);
         } else if (flog.brokenLane() >= 0) {
@@ -79,12 +81,21 @@ final class BttArena {
         return info.externalNlba();
     }
 
+    /** Bytes a block. */
+    int blockSize() {
+        return info.externalLbaSize();
+    }
+
     BlockMap map() {
         return map;
     }
 
     Flog flog() {
         return flog;
+    }
+
+    WrittenPages written() {
+        return written;
     }
 
     /** Why changes are refused, or null if they are not. */
@@ -238,6 +249,7 @@ final class BttArena {
             } finally {
                 lock.unlock();
             }
+            written.add(premapLba);
         } finally {
             if (done) {
                 giveLane(lane);
@@ -306,7 +318,7 @@ final class BttArena {
     }
 
     /** Gives a lane back, unless the arena failed: then nobody knows what its pair says. */
-    private void giveLane(int lane) {
+    void giveLane(int lane) {
         if (failure == null) {
             path.giveLane(lane);
         }
@@ -338,11 +350,38 @@ final class BttArena {
                 giveLane(lane);
             }
         }
+        written.add(premapLba);
         return outcome != Edit.ERROR_BLOCK;
     }
 
-    /** What became of an attempt to edit a block. */
-    private enum Edit {
+    /**
+     * Moves a block that holds data to the free block of a lane, which the caller has taken; not if
+     * somebody changes it meanwhile, nor if to read it takes waiting for a device.
+     *
+     * @param scratch native memory of a block's size
+     * @return {@link Edit#DONE}, {@link Edit#HELD}, or what else stands for nothing done
+     */
+    Edit move(int lane, int premapLba, MemorySegment scratch) throws IOException {
+        refuseIfFailed();
+        readers.awaitUnread(flog.freeBlock(lane));
+        int entry = map.get(premapLba);
+        if (!MapEntry.isNormal(entry)) {
+            return Edit.OVERTAKEN;
+        }
+        long old = postmapOffset(premapLba, entry);
+        int slot = readers.enter(MapEntry.postmapLba(entry), 1);
+        try {
+            if (map.get(premapLba) != entry || !medium.readNow(old, scratch)) {
+                return Edit.OVERTAKEN;
+            }
+            return swapEdited(lane, premapLba, entry, scratch);
+        } finally {
+            readers.leave(slot);
+        }
+    }
+
+    /** What became of an attempt to edit or to move a block. */
+    enum Edit {
         DONE,
         /** Done, and the lane is held. */
         HELD,
@@ -361,7 +400,8 @@ final class BttArena {
         }
         if (!MapEntry.isNormal(entry)) {
             scratch.fill((byte) 0);
-            return swapEdited(lane, premapLba, entry, offset, source, scratch);
+            MemorySegment.copy(source, 0, scratch, offset, source.byteSize());
+            return swapEdited(lane, premapLba, entry, scratch);
         }
         long old = postmapOffset(premapLba, entry);
         int slot = readers.enter(MapEntry.postmapLba(entry), 1);
@@ -370,22 +410,16 @@ final class BttArena {
                 return Edit.OVERTAKEN;
             }
             medium.read(old, scratch);
-            return swapEdited(lane, premapLba, entry, offset, source, scratch);
+            MemorySegment.copy(source, 0, scratch, offset, source.byteSize());
+            return swapEdited(lane, premapLba, entry, scratch);
         } finally {
             readers.leave(slot);
         }
     }
 
-    private Edit swapEdited(
-            int lane,
-            int premapLba,
-            int entry,
-            int offset,
-            MemorySegment source,
-            MemorySegment scratch)
+    private Edit swapEdited(int lane, int premapLba, int entry, MemorySegment content)
             throws IOException {
-        MemorySegment.copy(source, 0, scratch, offset, source.byteSize());
-        int free = fillFreeBlock(lane, scratch);
+        int free = fillFreeBlock(lane, content);
         Lock lock = map.lock(premapLba);
         lock.lock();
         try {

@@ -110,9 +110,8 @@ public final class CachedTable {
             }
             MemorySegment part = filled == null ? target : uncached(filled, lba, offset, target);
             count = fromTable.read(lba, offset, part);
-            // Else this may be the outcome of a change that others are not to see yet: it is made
-            // in
-            // the table before what the cache had of the block is forgotten.
+            // Else this may be the outcome of a change that others are not to see yet: the table
+            // has it before what the cache had of the block is forgotten.
             if (areAbsent(lba, offset + count)) {
                 return count;
             }

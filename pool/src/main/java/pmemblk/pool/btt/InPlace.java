@@ -50,6 +50,16 @@ final class InPlace implements WritePath {
     }
 
     @Override
+    public boolean tryTakeLane(int lane) {
+        return lanes.tryTake(lane);
+    }
+
+    @Override
+    public int laneCount() {
+        return lanes.count();
+    }
+
+    @Override
     public @Nullable Filling filling() {
         return null;
     }

@@ -8,17 +8,23 @@ import java.util.concurrent.atomic.AtomicLongArray;
  * is given back. Thread-safe; a thread takes one lane at a time, and waits while there is none.
  */
 final class Lanes {
+    private final int count;
     private final Semaphore idleCount;
 
     /** A bit for each lane, set while it is idle. */
     private final AtomicLongArray idle;
 
     Lanes(int count) {
+        this.count = count;
         idleCount = new Semaphore(count);
         idle = new AtomicLongArray((count + Long.SIZE - 1) / Long.SIZE);
         for (int lane = 0; lane < count; lane++) {
             idle.set(lane / Long.SIZE, idle.get(lane / Long.SIZE) | 1L << lane);
         }
+    }
+
+    int count() {
+        return count;
     }
 
     /** Takes an idle lane; waits until there is one. */
@@ -36,6 +42,20 @@ final class Lanes {
     void take(int lane) {
         idleCount.acquireUninterruptibly();
         idle.getAndAdd(lane / Long.SIZE, -(1L << lane));
+    }
+
+    /** Takes this lane if it is idle. */
+    boolean tryTake(int lane) {
+        if (!idleCount.tryAcquire()) {
+            return false;
+        }
+        long bit = 1L << lane;
+        long before = idle.getAndUpdate(lane / Long.SIZE, lanes -> lanes & ~bit);
+        if ((before & bit) == 0) {
+            idleCount.release();
+            return false;
+        }
+        return true;
     }
 
     private int takeAny() {

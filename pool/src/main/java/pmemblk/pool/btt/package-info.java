@@ -17,6 +17,10 @@
  * that do not flush would be held to the speed of the disk, where other servers write to the page
  * cache. The cache is kept out of the table: what is proved of that, a kill and a power cut at
  * every store, holds whatever comes before it, and of the cache there is a kill to consider only.
+ *
+ * <p>Each write moves its block, so random ones scatter a pool for good, and large requests take up
+ * to twice as long in memory, more on a disk. A {@link Defragmentation} therefore moves blocks
+ * back, by writes like any other, which need no proof of their own.
  */
 @NullMarked
 package pmemblk.pool.btt;

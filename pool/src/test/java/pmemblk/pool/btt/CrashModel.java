@@ -294,6 +294,11 @@ class CrashModel {
         run(table::writeBack);
     }
 
+    /** Blocks come back beside their neighbours. */
+    void defragment() {
+        run(() -> table.table().defragment(() -> true));
+    }
+
     /** The timer flushes, or finds that it need not. */
     void flushIfDue() {
         run(() -> table.flushIfDue(0));

@@ -67,6 +67,16 @@ class CrashModelTest {
                     CrashModel::flush,
                     CrashModel::restart);
 
+    /** What parts blocks from their neighbours, and brings them back. */
+    private static final List<Consumer<CrashModel>> DEFRAGMENTED =
+            List.of(
+                    model -> model.write(0),
+                    model -> model.write(1),
+                    model -> model.write(2),
+                    model -> model.zero(1),
+                    CrashModel::flush,
+                    CrashModel::defragment);
+
     private static final int SEEDS = Integer.getInteger("crashmodel.seeds", 10_000);
     private static final int LONG_TRACE = 200;
 
@@ -127,9 +137,38 @@ class CrashModelTest {
                         FILLING.size(),
                         5,
                         (trace, length) ->
-                                runSome(FILLING, trace, length, counts, GroupCommit::new));
+                                runSome(
+                                        Medium.Kind.FILE,
+                                        FILLING,
+                                        trace,
+                                        length,
+                                        counts,
+                                        GroupCommit::new));
 
         report("filling: " + traces + " traces", counts, begin);
+        requireEveryImage(traces, counts);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"FILE", "DAX"})
+    void noTraceOfBlocksThatAreMovedLeavesAnythingTornForeignOrLost(Medium.Kind kind) {
+        CrashModel.Counts counts = new CrashModel.Counts();
+        long begin = System.nanoTime();
+
+        long traces =
+                forEachTrace(
+                        DEFRAGMENTED.size(),
+                        5,
+                        (trace, length) ->
+                                runSome(
+                                        kind,
+                                        DEFRAGMENTED,
+                                        trace,
+                                        length,
+                                        counts,
+                                        GroupCommit::new));
+
+        report(kind + ", defragmented: " + traces + " traces", counts, begin);
         requireEveryImage(traces, counts);
     }
 
@@ -348,7 +387,14 @@ class CrashModelTest {
     private void requireFillingCaught(BlockTranslationTable.GroupCommitMaker maker) {
         requireCaught(
                 5,
-                (trace, length) -> runSome(FILLING, trace, length, new CrashModel.Counts(), maker),
+                (trace, length) ->
+                        runSome(
+                                Medium.Kind.FILE,
+                                FILLING,
+                                trace,
+                                length,
+                                new CrashModel.Counts(),
+                                maker),
                 FILLING.size());
     }
 
@@ -559,19 +605,19 @@ class CrashModelTest {
             int length,
             CrashModel.Counts counts,
             BlockTranslationTable.GroupCommitMaker maker) {
-        runSome(OVERLAPPING, trace, length, counts, maker);
+        runSome(Medium.Kind.FILE, OVERLAPPING, trace, length, counts, maker);
     }
 
     /** Runs a trace of some operations in the same way, with a lane more. */
     private void runSome(
+            Medium.Kind kind,
             List<Consumer<CrashModel>> operations,
             long trace,
             int length,
             CrashModel.Counts counts,
             BlockTranslationTable.GroupCommitMaker maker) {
         try {
-            CrashModel model =
-                    new CrashModel(Medium.Kind.FILE, BLOCKS, 3, counts, maker, this::sound);
+            CrashModel model = new CrashModel(kind, BLOCKS, 3, counts, maker, this::sound);
             runTrace(
                     model,
                     trace,
@@ -771,7 +817,7 @@ class CrashModelTest {
 
     private static void applyAny(CrashModel model, SplittableRandom random) {
         int block = random.nextInt(model.blockCount);
-        switch (random.nextInt(18)) {
+        switch (random.nextInt(19)) {
             case 0, 1, 2 -> model.write(block);
             case 3, 4 -> model.edit(block, random.nextInt(2));
             case 5, 6 -> model.zero(block);
@@ -790,6 +836,7 @@ class CrashModelTest {
                     model.beginFlush();
                 }
             }
+            case 17 -> model.defragment();
             default -> recover(model, random);
         }
     }

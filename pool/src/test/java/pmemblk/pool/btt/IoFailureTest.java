@@ -219,7 +219,7 @@ class IoFailureTest {
     private static @Nullable IOException attempt(CrashModel model, SplittableRandom random) {
         int block = random.nextInt(model.blockCount);
         try {
-            switch (random.nextInt(9)) {
+            switch (random.nextInt(10)) {
                 case 0, 1, 2 -> model.write(block);
                 case 3 -> {
                     if (model.hasCache()) {
@@ -238,6 +238,10 @@ class IoFailureTest {
                 case 5 -> model.zero(block);
                 case 6 -> model.setError(block);
                 case 7 -> model.writeWithFua(block);
+                case 8 -> {
+                    model.defragment();
+                    model.flush();
+                }
                 default -> model.flush();
             }
             return null;

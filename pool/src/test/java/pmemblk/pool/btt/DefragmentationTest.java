@@ -1,0 +1,175 @@
+package pmemblk.pool.btt;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.UUID;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import pmemblk.pool.media.Medium;
+
+/** Blocks that writes have parted come back together, with what they held. */
+class DefragmentationTest {
+    private static final int BLOCK_SIZE = 512;
+    private static final ValueLayout.OfLong WORD = ValueLayout.JAVA_LONG_UNALIGNED;
+
+    /** The whole pool but its end; more than a page of its map. */
+    private static final int BLOCKS = 30_000;
+
+    /** A table, and what its blocks should hold: a number each, or 0. */
+    private static final class Disk {
+        private final SplittableRandom random = new SplittableRandom(1);
+        private final long[] content = new long[BLOCKS];
+        private final BttSite site;
+        private final BlockTranslationTable table;
+
+        /** How many moves were asked for. */
+        private int asked;
+
+        Disk(Medium.Kind kind) throws IOException {
+            CrashMedium medium =
+                    new CrashMedium(Medium.Kind.FILE, 17 << 20) {
+                        @Override
+                        public Kind kind() {
+                            return kind;
+                        }
+                    };
+            site = new BttSite(medium, 8192, new UUID(1, 2), BLOCK_SIZE);
+            table = BlockTranslationTable.open(site, true, false, null);
+        }
+
+        void write(int lba) throws IOException {
+            content[lba] = random.nextLong();
+            byte[] bytes = new byte[BLOCK_SIZE];
+            MemorySegment block = MemorySegment.ofArray(bytes);
+            block.set(WORD, 0, content[lba]);
+            block.set(WORD, BLOCK_SIZE - Long.BYTES, content[lba]);
+            table.write(lba, block);
+        }
+
+        void zero(int lba) throws IOException {
+            content[lba] = 0;
+            table.zero(lba, 1);
+        }
+
+        void writeInOrder() throws IOException {
+            for (int lba = 0; lba < BLOCKS; lba++) {
+                write(lba);
+            }
+        }
+
+        void writeAtRandom(int count) throws IOException {
+            for (int i = 0; i < count; i++) {
+                write(random.nextInt(BLOCKS));
+            }
+        }
+
+        /** Defragments, moving so many blocks at most. */
+        boolean defragment(int most) throws IOException {
+            asked = 0;
+            return table.defragment(() -> asked++ < most);
+        }
+
+        int pairs() throws IOException {
+            table.checkpoint();
+            return Rows.pairs(site, BLOCKS);
+        }
+
+        void verify() throws IOException {
+            byte[] bytes = new byte[BLOCK_SIZE];
+            MemorySegment block = MemorySegment.ofArray(bytes);
+            for (int lba = 0; lba < BLOCKS; lba++) {
+                table.read(lba, 0, block);
+                assertEquals(content[lba], block.get(WORD, 0));
+                assertEquals(content[lba], block.get(WORD, BLOCK_SIZE - Long.BYTES));
+            }
+            table.checkpoint();
+            assertEquals(List.of(), BttCheck.run(site));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"TMPFS", "FILE"})
+    void blocksScatteredAllOver(Medium.Kind kind) throws IOException {
+        Disk disk = new Disk(kind);
+        disk.writeInOrder();
+        disk.writeAtRandom(3 * BLOCKS);
+        int before = disk.pairs();
+
+        assertTrue(disk.defragment(Integer.MAX_VALUE));
+
+        int after = disk.pairs();
+        assertTrue(before < BLOCKS / 100, before + " pairs of neighbours before");
+        assertTrue(after > BLOCKS * 99L / 100, after + " pairs of neighbours after");
+        disk.verify();
+        disk.defragment(Integer.MAX_VALUE);
+        assertEquals(0, disk.asked, "moves once all was done");
+    }
+
+    /** Large writes move all blocks by some distance: they stay there, and come back there. */
+    @ParameterizedTest
+    @EnumSource(names = {"TMPFS", "FILE"})
+    void someBlocksOfManyThatHaveMovedTogether(Medium.Kind kind) throws IOException {
+        Disk disk = new Disk(kind);
+        for (int i = 0; i < 3; i++) {
+            disk.writeInOrder();
+        }
+        disk.defragment(Integer.MAX_VALUE);
+        assertTrue(disk.asked < BLOCKS / 20, disk.asked + " moves of what lies in a row");
+        disk.writeAtRandom(BLOCKS / 10);
+        int before = disk.pairs();
+
+        assertTrue(disk.defragment(Integer.MAX_VALUE));
+
+        int after = disk.pairs();
+        assertTrue(before < BLOCKS * 9 / 10, before + " pairs of neighbours before");
+        assertTrue(after > BLOCKS * 95L / 100, after + " pairs of neighbours after");
+        assertTrue(disk.asked < BLOCKS / 5, disk.asked + " moves");
+        disk.verify();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"TMPFS", "FILE"})
+    void stopsWhenToldAndGoesOnLater(Medium.Kind kind) throws IOException {
+        Disk disk = new Disk(kind);
+        disk.writeInOrder();
+        disk.writeAtRandom(BLOCKS);
+
+        int rounds = 0;
+        while (!disk.defragment(1000)) {
+            rounds++;
+            disk.write(disk.random.nextInt(BLOCKS));
+        }
+
+        assertTrue(rounds > 10, rounds + " rounds");
+        assertTrue(disk.pairs() > BLOCKS * 9L / 10);
+        disk.verify();
+    }
+
+    /** What holds no data stays as it is. */
+    @ParameterizedTest
+    @EnumSource(names = {"TMPFS", "FILE"})
+    void blocksThatAreZeroOrInError(Medium.Kind kind) throws IOException {
+        Disk disk = new Disk(kind);
+        disk.writeInOrder();
+        disk.writeAtRandom(BLOCKS);
+        for (int lba = 0; lba < BLOCKS; lba += 10) {
+            disk.zero(lba);
+        }
+        disk.table.setError(5);
+
+        assertTrue(disk.defragment(Integer.MAX_VALUE));
+
+        assertTrue(disk.table.readsAsZeroes(10));
+        MemorySegment block = MemorySegment.ofArray(new byte[BLOCK_SIZE]);
+        assertThrows(ErrorBlockException.class, () -> disk.table.read(5, 0, block));
+        disk.write(5);
+        disk.verify();
+    }
+}
