@@ -261,10 +261,20 @@ fill() { # TRANSPORT SERVER
     "$load" ${addr_of[$2]} --export "${export_of[$2]:-}" --op write --once --check --bs 64k --depth 8 >/dev/null
   fi
 }
-# Has a server write what it has put off, lest it do so while the next one is measured.
+cpu_of() { awk '{print $14 + $15}' "/proc/${pid_of[$1]}/stat"; } # SERVER; hundredths of a second
+# Has a server do what it has put off, lest it do so while the next one is measured: it is told to
+# flush, and waited for until it has had nothing to do for half a second, a minute at most.
 settle() { # SERVER
+  local before now i
   [[ $(stat --file-system --format=%T "$dir") == tmpfs ]] ||
     "$load" ${addr_of[$1]} --export "${export_of[$1]:-}" --op flush --secs 0.01 --warmup 0 >/dev/null 2>&1 || true
+  now=$(cpu_of "$1")
+  for ((i = 0; i < 120; i++)); do
+    before=$now
+    sleep 0.5
+    now=$(cpu_of "$1")
+    ((now > before + 1)) || break
+  done
 }
 source_file() {
   # A run with disks of another size may have left one in the same folder.
