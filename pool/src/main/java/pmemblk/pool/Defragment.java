@@ -11,7 +11,7 @@ public enum Defragment {
     OFF,
     /** Of pools on tmpfs and on persistent memory. */
     MEMORY,
-    /** Of pools in ordinary files, too, as far as the page cache has the blocks. */
+    /** Of pools in ordinary files, too. */
     ALL;
 
     boolean includes(Medium.Kind kind) {

@@ -26,9 +26,9 @@ final class Operations {
         }
     }
 
-    /** Whether an operation began since {@link #forgetUse}. */
-    boolean wereUsed() {
-        return used;
+    /** Whether none is under way, nor has begun since {@link #forgetUse}. */
+    boolean areIdle() {
+        return !used && (state.get() & ~CLOSED) == 0;
     }
 
     void forgetUse() {

@@ -119,7 +119,7 @@ final class ServeCommand implements Callable<Integer> {
             defaultValue = "memory",
             converter = DefragmentConverter.class,
             description = {
-                "Which pools to put in order while no client asks for anything, so that large"
+                "Which pools to put in order while nobody asks for anything of them, so that large"
                         + " requests stay fast: memory, those on tmpfs and persistent memory; all,"
                         + " those in ordinary files, too, whose disk then has to write more; or off"
                         + " [memory]."

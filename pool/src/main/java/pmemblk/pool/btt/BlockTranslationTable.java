@@ -369,15 +369,15 @@ public final class BlockTranslationTable {
      * one thread at a time.
      *
      * @param goesOn asked before each block is moved
-     * @return false if it came to an end before it was done
+     * @return false if it was told to stop before it was done
      */
     public boolean defragment(BooleanSupplier goesOn) throws IOException {
         boolean done = true;
-        try (Arena memory = Arena.ofConfined()) {
-            MemorySegment scratch = memory.allocate(blockSize);
-            for (BttArena arena : arenas) {
-                if (arena.written().next(0) >= 0) {
-                    done &= new Defragmentation(arena, path, goesOn, scratch).run();
+        for (int i = 0; i < arenas.length && done; i++) {
+            if (arenas[i].written().next(0) >= 0 && arenas[i].failureReason() == null) {
+                try (Arena memory = Arena.ofConfined()) {
+                    MemorySegment scratch = memory.allocate(blockSize);
+                    done = new Defragmentation(arenas[i], path, goesOn, scratch).run();
                 }
             }
         }

@@ -359,10 +359,11 @@ final class BttArena {
      * somebody changes it meanwhile, nor if to read it takes waiting for a device.
      *
      * @param scratch native memory of a block's size
-     * @return {@link Edit#DONE}, {@link Edit#HELD}, or what else stands for nothing done
+     * @return {@link Edit#DONE}, {@link Edit#HELD}, or {@link Edit#OVERTAKEN} if not
      */
     Edit move(int lane, int premapLba, MemorySegment scratch) throws IOException {
         refuseIfFailed();
+        // Waited for before this reader is announced, as in an edit: others may wait for it.
         readers.awaitUnread(flog.freeBlock(lane));
         int entry = map.get(premapLba);
         if (!MapEntry.isNormal(entry)) {

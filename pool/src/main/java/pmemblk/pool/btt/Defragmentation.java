@@ -11,14 +11,17 @@ import java.util.function.BooleanSupplier;
  * <p>A block moves by an ordinary write of what it holds, to the free block of a lane, and so is
  * whole at any moment and whatever crashes. That frees the place where it was, which another block
  * may belong to, and so on. Blocks that wait for each other's places, in a circle, find one when
- * one of them is put elsewhere for a while.
+ * one of them is put elsewhere.
  *
- * <p>Nothing says which block belongs to a place. It is the one whose neighbours lie beside the
- * place, as after a large write, which moves many by the same distance; or if no block has any
- * there, the one that lay there when the pool was new. Each move brings more neighbours together
- * than it parts, or as many and a block to where it first lay: so it comes to an end.
+ * <p>Nothing says which block belongs to a place. A block's home is the place that it had when the
+ * pool was new, and large writes move many blocks by one distance from there; so a guess is the
+ * block that would have moved as far as one of those whose homes are around the place, and another
+ * the block whose home the place is. A guess holds if the block has more neighbours beside the
+ * place than beside where it is, or as many and the place is its home. So each of these moves
+ * brings neighbours together, or parts none and brings a block home. One that is put elsewhere has
+ * no neighbour beside it, is not at home, and makes room for such a move. Thus it comes to an end.
  *
- * <p>Used by one thread; others may use the arena meanwhile.
+ * <p>Used once, by one thread; others may use the arena meanwhile.
  */
 final class Defragmentation {
     /** No block, or no place; not beside any. */
@@ -31,11 +34,18 @@ final class Defragmentation {
     private final BooleanSupplier goesOn;
     private final MemorySegment scratch;
 
-    /** How many moved blocks wait for a commit. */
+    /** So many moved blocks wait for a commit, at most: the other lanes are for clients. */
+    private final int maxHeld;
+
     private int heldCount;
 
+    /** The block before which all written pages were looked through. */
+    private int cursor;
+
+    private boolean stopped;
+
     /**
-     * @param goesOn asked before each move
+     * @param goesOn asked before each move, and for each page of the map
      * @param scratch native memory of a block's size
      */
     Defragmentation(BttArena arena, WritePath path, BooleanSupplier goesOn, MemorySegment scratch) {
@@ -45,92 +55,110 @@ final class Defragmentation {
         this.path = path;
         this.goesOn = goesOn;
         this.scratch = scratch;
+        this.maxHeld = Math.max(1, path.laneCount() / 4);
     }
 
     /**
-     * Moves what lies apart among blocks that were written, as far as it is at hand.
+     * Moves what lies apart among blocks that were written, without waiting for a device to read.
      *
-     * @return false if it came to an end before it was done
+     * @return false if it was told to stop before it was done
      */
     boolean run() throws IOException {
         do {
             heldCount = 0;
-            for (int lane = 0; lane < path.laneCount(); lane++) {
+            for (int lane = 0; lane < path.laneCount() && mayMove(); lane++) {
                 if (path.tryTakeLane(lane)) {
-                    fill(lane);
+                    moveInto(lane, NONE);
                 }
             }
-            for (int page = written.next(0); page >= 0; page = written.next(page + 1)) {
-                written.remove(page);
-                if (!breakCircles(page)) {
-                    written.add(page * BlockMap.PAGE);
-                    break;
-                }
-            }
+            breakCircles();
             if (heldCount > 0) {
-                // Gives the lanes back, with the places where these blocks were.
-                path.checkpoint();
+                // With them come the places where these blocks were.
+                path.releaseLanes();
             }
-        } while (heldCount > 0);
-        return written.next(0) < 0;
-    }
-
-    /** Puts blocks elsewhere that lie where others belong; false if it came to an end before. */
-    private boolean breakCircles(int page) throws IOException {
-        int end = Math.min(map.count(), (page + 1) * BlockMap.PAGE);
-        for (int block = page * BlockMap.PAGE; block < end; block++) {
-            int place = placeOf(block);
-            if (place == NONE || place == block || neighboursAt(block, place) > 0) {
-                continue;
-            }
-            if (blockFor(place) == NONE) {
-                continue;
-            }
-            int lane = goesOn.getAsBoolean() ? path.tryTakeLane() : -1;
-            if (lane < 0) {
-                return false;
-            }
-            moveInto(lane, block);
+        } while (heldCount > 0 && !stopped);
+        if (stopped) {
+            written.add(Math.max(0, cursor - 1));
         }
-        return true;
+        return !stopped;
     }
 
-    /** Moves to the free block of a lane what belongs there, if anything. */
-    private void fill(int lane) throws IOException {
-        moveInto(lane, blockFor(arena.flog().freeBlock(lane)));
+    private boolean mayMove() {
+        stopped = stopped || !goesOn.getAsBoolean();
+        return !stopped && heldCount < maxHeld;
     }
 
     /**
-     * Moves a block to the free block of a lane, and to where it was what belongs there, and so on;
-     * gives the lane back.
+     * Goes on through the written pages, and puts blocks elsewhere that lie where others belong.
+     */
+    private void breakCircles() throws IOException {
+        while (cursor < map.count() && mayMove()) {
+            if (cursor % BlockMap.PAGE == 0) {
+                int page = written.next(cursor / BlockMap.PAGE);
+                if (page < 0) {
+                    return;
+                }
+                written.remove(page);
+                cursor = page * BlockMap.PAGE;
+            }
+            int end = cursor + BlockMap.inPageFrom(cursor, map.count() - cursor);
+            while (cursor < end && !stopped && heldCount < maxHeld) {
+                breakCircle(cursor++);
+            }
+        }
+    }
+
+    private void breakCircle(int block) throws IOException {
+        int place = placeOf(block);
+        if (place == NONE
+                || place == block
+                || neighboursAt(block, place) > 0
+                || blockFor(place) == NONE
+                || !mayMove()) {
+            return;
+        }
+        int lane = path.tryTakeLane();
+        if (lane < 0) {
+            stopped = true; // clients have them all
+        } else {
+            moveInto(lane, block);
+        }
+    }
+
+    /**
+     * Moves a block to the free block of a lane, or what belongs there if it is {@link #NONE}; then
+     * to where that was what belongs there, and so on. Gives the lane back.
      */
     private void moveInto(int lane, int firstBlock) throws IOException {
         boolean held = false;
+        boolean failed = true;
         try {
-            int block = firstBlock;
-            while (block != NONE && goesOn.getAsBoolean()) {
+            int block = firstBlock == NONE ? blockFor(arena.flog().freeBlock(lane)) : firstBlock;
+            while (block != NONE && mayMove()) {
                 BttArena.Edit outcome = arena.move(lane, block, scratch);
                 held = outcome == BttArena.Edit.HELD;
                 boolean freed = outcome == BttArena.Edit.DONE;
                 block = freed ? blockFor(arena.flog().freeBlock(lane)) : NONE;
             }
+            failed = false;
         } finally {
             if (held) {
                 heldCount++;
-            } else {
+            } else if (failed) {
                 arena.giveLane(lane);
+            } else {
+                path.giveLane(lane);
             }
         }
     }
 
     /** The block that belongs to a place and is not there, or {@link #NONE}. */
     private int blockFor(int place) throws IOException {
-        for (int near = place - 1; near <= place + 1; near++) {
-            int nearPlace = placeOf(near);
-            // The distance by which blocks have moved around here, maybe.
-            int block = nearPlace == NONE ? NONE : place - (nearPlace - near);
-            if (belongs(block, place)) {
-                return block;
+        for (int other = place - 1; other <= place + 1; other++) {
+            int now = placeOf(other);
+            int distance = now - other;
+            if (now != NONE && belongs(place - distance, place)) {
+                return place - distance;
             }
         }
         return belongs(place, place) ? place : NONE;
@@ -151,9 +179,12 @@ final class Defragmentation {
                 + (placeOf(block + 1) == place + 1 ? 1 : 0);
     }
 
-    /** Where a block lies, or {@link #NONE} if there is no such block, or no data in it. */
+    /**
+     * Where a block lies, or {@link #NONE} if there is no such block, or no data in it, or its map
+     * entry would have to be waited for.
+     */
     private int placeOf(int block) throws IOException {
-        if (block < 0 || block >= map.count()) {
+        if (block < 0 || block >= map.count() || !map.isAtHand(block)) {
             return NONE;
         }
         int entry = map.get(block);

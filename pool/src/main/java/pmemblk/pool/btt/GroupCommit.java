@@ -298,6 +298,12 @@ class GroupCommit implements WritePath {
     }
 
     @Override
+    public void releaseLanes() throws IOException {
+        flush();
+        publishLogged();
+    }
+
+    @Override
     public void checkpoint() throws IOException {
         flush();
         if (publishLogged()) {

@@ -121,6 +121,9 @@ final class InPlace implements WritePath {
     }
 
     @Override
+    public void releaseLanes() {}
+
+    @Override
     public void checkpoint() throws CommitFailedException {
         requireSound();
     }

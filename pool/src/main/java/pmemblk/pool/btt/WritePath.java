@@ -77,6 +77,9 @@ interface WritePath {
      */
     CompletableFuture<Void> flushAsync(int callers);
 
+    /** Flushes, if that gives lanes back, which held the swaps that were made before. */
+    void releaseLanes() throws IOException;
+
     /**
      * Flushes, and leaves nothing for recovery to finish; nobody else changes anything meanwhile.
      */

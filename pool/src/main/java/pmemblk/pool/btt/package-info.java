@@ -20,7 +20,7 @@
  *
  * <p>Each write moves its block, so random ones scatter a pool for good, and large requests take up
  * to twice as long in memory, more on a disk. A {@link Defragmentation} therefore moves blocks
- * back, by writes like any other, which need no proof of their own.
+ * back, by writes like any other.
  */
 @NullMarked
 package pmemblk.pool.btt;
