@@ -23,6 +23,8 @@ final class Connections {
     /** Those that have not finished their handshake, the oldest first. */
     private final Set<Channel> handshakes = new LinkedHashSet<>();
 
+    private final LogThrottle throttle = new LogThrottle(System::nanoTime);
+
     private boolean closed;
 
     Connections(ServerOptions.ClientLimits limits) {
@@ -50,13 +52,27 @@ final class Connections {
                 return false;
             }
             Channel oldest = handshakes.iterator().next();
-            LOG.debug("hanging up on {}: others begin their handshake", oldest.remoteAddress());
             remove(oldest);
-            oldest.close();
+            hangUp(oldest, "others begin their handshake");
         }
         open.add(channel);
         handshakes.add(channel);
         return true;
+    }
+
+    /** Hangs up on a client that does not come to use an export, and logs why, not every time. */
+    void hangUp(Channel channel, String reason) {
+        long number = throttle.numberIfDue();
+        if (number > 0) {
+            LOG.info(
+                    "hanging up on {}: {}{}",
+                    channel.remoteAddress(),
+                    reason,
+                    LogThrottle.numbered("client", number));
+        } else {
+            LOG.debug("hanging up on {}: {}", channel.remoteAddress(), reason);
+        }
+        channel.close();
     }
 
     private synchronized void remove(Channel channel) {

@@ -1,36 +1,23 @@
 package pmemblk.nbd.server;
 
-import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pmemblk.nbd.protocol.Request;
 
-/**
- * Logs what an export fails to do: the first failure, the second, the fourth and so on, and one
- * when none was logged for a minute. Clients could fill the disk with lines otherwise, by asking
- * again and again. Thread-safe.
- */
+/** Logs what an export fails to do, not every time. Thread-safe. */
 final class FailureLog {
     private static final Logger LOG = LoggerFactory.getLogger(FailureLog.class);
 
-    private static final long QUIET_NANOS = 60_000_000_000L;
-
     private final String exportName;
-    private final LongSupplier nanoClock;
+    private final LogThrottle throttle = new LogThrottle(System::nanoTime);
 
-    /** Guarded by this object's monitor, as the time is. */
-    private long count;
-
-    private long loggedAtNanos;
-
-    FailureLog(String exportName, LongSupplier nanoClock) {
+    FailureLog(String exportName) {
         this.exportName = exportName;
-        this.nanoClock = nanoClock;
     }
 
     /** The storage has failed a request, or memory was short. */
     void failed(Request request, Throwable cause) {
-        long number = numberIfDue();
+        long number = throttle.numberIfDue();
         if (number > 0) {
             LOG.warn(
                     "export '{}': {} of {} bytes at {} failed: {}{}",
@@ -39,13 +26,13 @@ final class FailureLog {
                     request.length(),
                     request.offset(),
                     cause.getMessage(),
-                    numbered(number));
+                    LogThrottle.numbered("failure", number));
         }
     }
 
     /** Something failed that should not. */
     void bug(Request request, Throwable cause) {
-        long number = numberIfDue();
+        long number = throttle.numberIfDue();
         if (number > 0) {
             LOG.error(
                     "export '{}': {} of {} bytes at {} failed{}",
@@ -53,23 +40,8 @@ final class FailureLog {
                     request.command(),
                     request.length(),
                     request.offset(),
-                    numbered(number),
+                    LogThrottle.numbered("failure", number),
                     cause);
         }
-    }
-
-    private static String numbered(long number) {
-        return number == 1 ? "" : " (failure " + number + "; not every one is logged)";
-    }
-
-    /** The number of the failure that has just happened, or 0 if it is not to be logged. */
-    synchronized long numberIfDue() {
-        count++;
-        long now = nanoClock.getAsLong();
-        if (Long.bitCount(count) > 1 && now - loggedAtNanos < QUIET_NANOS) {
-            return 0;
-        }
-        loggedAtNanos = now;
-        return count;
     }
 }

@@ -230,8 +230,7 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
         refuse(ctx, code, OptionError.UNKNOWN, reason);
     }
 
-    private static void refuse(
-            ChannelHandlerContext ctx, Option option, OptionReply.Refusal refusal) {
+    private void refuse(ChannelHandlerContext ctx, Option option, OptionReply.Refusal refusal) {
         if (option instanceof Option.ExportName) {
             hangUp(ctx, refusal.reason());
         } else {
@@ -314,9 +313,8 @@ final class HandshakeHandler extends ChannelInboundHandlerAdapter {
                 : name.substring(0, Limits.NAME_SHOWN) + "…";
     }
 
-    private static void hangUp(ChannelHandlerContext ctx, String reason) {
-        LOG.debug("hanging up on {}: {}", ctx.channel().remoteAddress(), reason);
-        ctx.close();
+    private void hangUp(ChannelHandlerContext ctx, String reason) {
+        connections.hangUp(ctx.channel(), reason);
     }
 
     @Override

@@ -133,13 +133,11 @@ public final class NbdServer implements AutoCloseable {
 
     private void accept(Channel channel) {
         if (!options.access().admits(channel.remoteAddress())) {
-            LOG.debug("hanging up on {}: its network is not allowed", channel.remoteAddress());
-            channel.close();
+            connections.hangUp(channel, "its network is not allowed");
             return;
         }
         if (!connections.admit(channel)) {
-            LOG.debug("hanging up on {}: too many connections", channel.remoteAddress());
-            channel.close();
+            connections.hangUp(channel, "too many connections");
             return;
         }
         if (channel instanceof EpollSocketChannel tcp) {

@@ -53,7 +53,7 @@ final class ServedExport {
         this.threads = threads;
         this.maxSessions = maxSessions;
         this.pollMicros = pollMicros;
-        this.failures = new FailureLog(name, System::nanoTime);
+        this.failures = new FailureLog(name);
     }
 
     private static ThreadPoolExecutor newThreads(String name, int count) {

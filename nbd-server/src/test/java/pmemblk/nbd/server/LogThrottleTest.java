@@ -8,14 +8,14 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
-class FailureLogTest {
+class LogThrottleTest {
     private final AtomicLong now = new AtomicLong();
-    private final FailureLog failures = new FailureLog("disk", now::get);
+    private final LogThrottle throttle = new LogThrottle(now::get);
 
     private List<Long> logged(int count) {
         List<Long> numbers = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            long number = failures.numberIfDue();
+            long number = throttle.numberIfDue();
             if (number > 0) {
                 numbers.add(number);
             }
@@ -24,7 +24,7 @@ class FailureLogTest {
     }
 
     @Test
-    void millionFailuresAreTwentyLines() {
+    void millionEventsAreTwentyLines() {
         assertEquals(20, logged(1_000_000).size());
     }
 
@@ -34,7 +34,7 @@ class FailureLogTest {
     }
 
     @Test
-    void failureAfterAMinuteOfNoneLoggedIsLogged() {
+    void eventAfterAMinuteOfNoneLoggedIsLogged() {
         logged(10);
         now.addAndGet(TimeUnit.SECONDS.toNanos(59));
         assertEquals(List.of(), logged(1));
