@@ -147,7 +147,7 @@ final class Command {
 
         /** One line on standard error, beside the log, that names the command and says why. */
         void assertOneLine(String command, String reason) {
-            String line = errors.replaceAll("(?m)^\\d\\d:\\d\\d:\\d\\d\\.\\d+ INFO .*\\R", "");
+            String line = errors.replaceAll("(?m)^[-\\d]+ [:\\d]+\\.\\d+ INFO .*\\R", "");
             assertEquals("", output());
             assertEquals(1, line.lines().count(), this::toString);
             assertTrue(line.startsWith("pmemblk-nbd " + command + ": "), this::toString);

@@ -3,9 +3,13 @@ package pmemblk.it;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -52,6 +56,68 @@ class CommandLineIT {
             command("serve --listen", address, other).end(2).assertOneLine("serve", address);
         }
         command("check", other).succeed();
+    }
+
+    @Test
+    void pathsMayHaveAnyLettersWhateverTheLocale() throws Exception {
+        // By a shell, as this JVM may have a locale without such letters itself.
+        String script =
+                """
+                pool=$(printf 'Ger\\303\\244t.pool')
+                "$0" create --size 17M "$pool" && "$0" info "$pool" && rm "$pool"
+                """;
+
+        String info =
+                Command.of("sh -c", script, ServerProcess.LAUNCHER)
+                        .in(directory)
+                        .with("LC_ALL", "C")
+                        .succeed()
+                        .output();
+
+        assertTrue(info.contains("Gerät.pool"), info);
+    }
+
+    @Test
+    void outputThatCannotBeWrittenIsAFailure() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+
+        String script = "\"$0\" info \"$1\" >/dev/full";
+        Command.Outcome outcome = Command.of("sh -c", script, ServerProcess.LAUNCHER, pool).end(2);
+
+        assertTrue(outcome.errors().contains("standard output takes no more"), outcome::toString);
+    }
+
+    @Test
+    void helpOfACommandComesEitherWay() throws Exception {
+        String help = command("help serve").succeed().output();
+
+        assertEquals(command("serve --help").succeed().output(), help);
+        assertTrue(help.contains("--durability"), help);
+    }
+
+    @Test
+    void allAddressesOfIpv4AreNoneOfIpv6() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+
+        try (ServerProcess server = ServerProcess.start(1, "--listen 0.0.0.0:0", pool)) {
+            assertTrue(server.uri().startsWith("nbd://0.0.0.0:"), server.uri());
+            int port = server.address().getPort();
+            new Socket(InetAddress.ofLiteral("127.0.0.1"), port).close();
+            assertThrows(
+                    ConnectException.class,
+                    () -> new Socket(InetAddress.ofLiteral("::1"), port).close());
+        }
+    }
+
+    @Test
+    void clientWhoIsRefusedIsInTheLog() throws Exception {
+        Path pool = Pools.create(directory, "disk.pool", 4096);
+
+        try (ServerProcess server =
+                ServerProcess.start(1, "--allow 192.0.2.0/24 --listen 127.0.0.1:0", pool)) {
+            new Socket(InetAddress.ofLiteral("127.0.0.1"), server.address().getPort()).close();
+            server.awaitLog("its network is not allowed");
+        }
     }
 
     @Test

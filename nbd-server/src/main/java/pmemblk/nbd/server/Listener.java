@@ -4,13 +4,16 @@ import io.netty.bootstrap.ServerBootstrap;
 import io.netty.channel.Channel;
 import io.netty.channel.epoll.EpollServerDomainSocketChannel;
 import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.socket.SocketProtocolFamily;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
+import java.net.Inet4Address;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -27,6 +30,9 @@ record Listener(Channel channel, @Nullable Path socketFile) {
 
     private static final int SOCKET = 0140000;
 
+    /** See unix(7). */
+    private static final int MAX_UNIX_PATH = 107;
+
     /** The address as bound: with the port that was found free. */
     SocketAddress address() {
         return channel.localAddress();
@@ -38,29 +44,54 @@ record Listener(Channel channel, @Nullable Path socketFile) {
                     "cannot listen on %s: the name is not known; use an address of this machine"
                             .formatted(address.getHostString()));
         }
-        ServerBootstrap tcp = bootstrap.clone().channel(EpollServerSocketChannel.class);
-        return new Listener(bind(tcp, address, "another port, or 0 for a free one"), null);
+        // A socket for IPv6 would take 0.0.0.0 for all addresses, those of IPv6, too.
+        SocketProtocolFamily family =
+                address.getAddress() instanceof Inet4Address
+                        ? SocketProtocolFamily.INET
+                        : SocketProtocolFamily.INET6;
+        ServerBootstrap tcp =
+                bootstrap.clone().channelFactory(() -> new EpollServerSocketChannel(family));
+        return new Listener(bind(tcp, address), null);
     }
 
     static Listener unix(ServerBootstrap bootstrap, Path path) throws IOException {
         removeIfStale(path);
+        int length = path.toString().getBytes(StandardCharsets.UTF_8).length;
+        if (length > MAX_UNIX_PATH) {
+            throw new IOException(
+                    "cannot listen on %s: a socket's path has %d bytes at most, this one %d; use a shorter one"
+                            .formatted(path, MAX_UNIX_PATH, length));
+        }
         ServerBootstrap unix = bootstrap.clone().channel(EpollServerDomainSocketChannel.class);
-        return new Listener(
-                bind(unix, new DomainSocketAddress(path.toFile()), "a folder you can write to"),
-                path);
+        return new Listener(bind(unix, new DomainSocketAddress(path.toFile())), path);
     }
 
-    private static Channel bind(ServerBootstrap bootstrap, SocketAddress address, String remedy)
+    private static Channel bind(ServerBootstrap bootstrap, SocketAddress address)
             throws IOException {
         var bound = bootstrap.bind(address).awaitUninterruptibly();
         Throwable cause = bound.cause();
         if (cause != null) {
+            // Netty gives the call and the error's number, too.
+            String reason = String.valueOf(cause.getMessage()).replaceFirst("^bind.*\\): ", "");
             throw new IOException(
-                    "cannot listen on %s: %s; use %s"
-                            .formatted(shown(address), cause.getMessage(), remedy),
+                    "cannot listen on %s: %s; %s"
+                            .formatted(shown(address), reason, remedy(address, reason)),
                     cause);
         }
         return bound.channel();
+    }
+
+    private static String remedy(SocketAddress address, String reason) {
+        if (!(address instanceof InetSocketAddress)) {
+            return "use a path in a folder that is there and that you can write to";
+        }
+        if (reason.contains("assign")) {
+            return "use an address of this machine, which 'ip address' shows";
+        }
+        if (reason.contains("denied")) {
+            return "use a port from 1024 on, or run as root";
+        }
+        return "use another port, or 0 for a free one";
     }
 
     private static String shown(SocketAddress address) {
