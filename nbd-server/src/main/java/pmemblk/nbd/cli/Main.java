@@ -46,7 +46,9 @@ public final class Main {
                     RehearseCommand.class);
 
     /** A filesystem's usual block, and a page of memory. */
-    static final String DEFAULT_BLOCK_SIZE = "4096";
+    static final int DEFAULT_BLOCK_BYTES = 4096;
+
+    static final String DEFAULT_BLOCK_SIZE = "" + DEFAULT_BLOCK_BYTES;
 
     @Option(
             names = "--verbose",
@@ -65,11 +67,18 @@ public final class Main {
         Main main = new Main();
         CommandLine commandLine = new CommandLine(main);
         commands(args).forEach(commandLine::addSubcommand);
-        return commandLine
-                .setExecutionStrategy(main::execute)
-                .setParameterExceptionHandler((refused, ignored) -> usageError(refused))
-                .setExecutionExceptionHandler(main::failure)
-                .execute(args);
+        commandLine.addSubcommand(CommandLine.HelpCommand.class);
+        int status =
+                commandLine
+                        .setExecutionStrategy(main::execute)
+                        .setParameterExceptionHandler((refused, ignored) -> usageError(refused))
+                        .setExecutionExceptionHandler(main::failure)
+                        .execute(args);
+        if (System.out.checkError()) {
+            complain(commandLine.getCommandName(), "standard output takes no more; is it full?");
+            return FAILED;
+        }
+        return status;
     }
 
     /** The one that is called for, if the first word says so: to look into all takes longer. */

@@ -6,6 +6,11 @@ import pmemblk.pool.PoolInfo;
 
 /** What {@code info} prints. */
 record PoolReport(PoolInfo info) {
+    /** What the kernel does best with, where the disk has a whole number of them; else sectors. */
+    private static final int PAGE = 4096;
+
+    private static final int SECTOR = 512;
+
     String text() {
         String path = info.path().toString();
         String name = PoolArgument.defaultName(info.path());
@@ -21,7 +26,7 @@ record PoolReport(PoolInfo info) {
                After power cut:  %s
                Serve it:         pmemblk-nbd serve %s
                Look at it:       nbdinfo %s
-               Attach it:        nbd-client 127.0.0.1 10809 /dev/nbd0 -N %s
+               Attach it:        nbd-client 127.0.0.1 10809 /dev/nbd0 -N %s -b %d
                """
                 .formatted(
                         path,
@@ -37,7 +42,8 @@ record PoolReport(PoolInfo info) {
                         info.afterPowerCut(),
                         shellWord(path),
                         shellWord(NbdUri.tcp(ServeCommand.DEFAULT_ADDRESS, name)),
-                        shellWord(name));
+                        shellWord(name),
+                        info.blockCount() * info.blockSize() % PAGE == 0 ? PAGE : SECTOR);
     }
 
     String json() {

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.StringJoiner;
 import java.util.concurrent.Callable;
@@ -71,11 +72,13 @@ final class ServeCommand implements Callable<Integer> {
 
         @Option(
                 names = "--block-size",
-                defaultValue = Main.DEFAULT_BLOCK_SIZE,
                 paramLabel = "N",
                 converter = ByteSize.BlockSizeConverter.class,
-                description = "With --create: bytes that are written whole or not at all [4096].")
-        private int blockSize;
+                description = {
+                    "With --create: bytes that are written whole or not at all, of a pool that is"
+                            + " there, too [4096]."
+                })
+        private @Nullable Integer blockSize;
     }
 
     @Option(
@@ -300,10 +303,13 @@ final class ServeCommand implements Callable<Integer> {
             return BlockPool.open(path, options);
         }
         try {
-            return BlockPool.open(path, options);
+            int wanted = Objects.requireNonNullElse(creation.blockSize, 0);
+            return BlockPool.open(path, options.withBlockSize(wanted));
         } catch (PoolNotFoundException absent) {
             LOG.info("{} is absent: making it", path);
-            BlockPool.create(path, creation.blockSize, creation.size, FileMode.DEFAULT).close();
+            int blockSize =
+                    Objects.requireNonNullElse(creation.blockSize, Main.DEFAULT_BLOCK_BYTES);
+            BlockPool.create(path, blockSize, creation.size, FileMode.DEFAULT).close();
             return BlockPool.open(path, options);
         }
     }

@@ -58,6 +58,9 @@ final class TlsInitCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (folder.toString().isEmpty()) {
+            throw new IOException("DIR is empty; name the folder, '.' for this one");
+        }
         hosts.addAll(LOOPBACK);
         CertificateSet.make(folder, hosts);
         return CommandLine.ExitCode.OK;
