@@ -61,6 +61,6 @@ class PoolReportTest {
 
         assertTrue(text.contains("pmemblk-nbd serve '/srv/my disk'\\''s.pool'\n"), text);
         assertTrue(text.contains("nbdinfo nbd://127.0.0.1:10809/my%20disk%27s\n"), text);
-        assertTrue(text.contains("/dev/nbd0 -N 'my disk'\\''s'\n"), text);
+        assertTrue(text.contains("/dev/nbd0 -N 'my disk'\\''s' -b 4096\n"), text);
     }
 }
