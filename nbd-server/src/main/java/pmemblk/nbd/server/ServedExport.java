@@ -139,6 +139,8 @@ final class ServedExport {
                     "export '{}': flush after the last client left failed: {}",
                     name,
                     e.getMessage());
+        } catch (IllegalStateException e) {
+            LOG.debug("export '{}' was closed before, which flushes, too", name, e);
         }
     }
 
