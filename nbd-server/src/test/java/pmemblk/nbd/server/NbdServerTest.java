@@ -3,6 +3,7 @@ package pmemblk.nbd.server;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -26,11 +27,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -675,6 +678,32 @@ class NbdServerTest {
         }
 
         assertTrue(flushed.await(30, TimeUnit.SECONDS));
+    }
+
+    /** Closing a pool makes all durable, too. */
+    @Test
+    void theFlushAfterTheLastClientMayFindThePoolClosed() throws Exception {
+        CompletableFuture<Thread> flushing = new CompletableFuture<>();
+        AtomicReference<Throwable> uncaught = new AtomicReference<>();
+        exports.putFirst(
+                "slow",
+                new SlowExport() {
+                    @Override
+                    public void flush() {
+                        Thread thread = Thread.currentThread();
+                        thread.setUncaughtExceptionHandler((same, e) -> uncaught.set(e));
+                        flushing.complete(thread);
+                        throw new IllegalStateException("the pool is closed");
+                    }
+                });
+        restart(ClientLimits.DEFAULT);
+
+        RawClient.transmitting(server).close();
+        Thread thread = flushing.get(30, TimeUnit.SECONDS);
+        server.close();
+        thread.join();
+
+        assertNull(uncaught.get());
     }
 
     // Starting and stopping.
