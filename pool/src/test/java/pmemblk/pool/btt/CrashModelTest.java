@@ -92,98 +92,74 @@ class CrashModelTest {
     @ParameterizedTest
     @EnumSource(names = {"FILE", "DAX"})
     void noShortTraceLeavesAnythingTornForeignOrLost(Medium.Kind kind) {
-        CrashModel.Counts counts = new CrashModel.Counts();
-        long begin = System.nanoTime();
-
-        long traces =
-                forEachTrace(
-                        OPERATIONS,
-                        4,
-                        (trace, length) ->
-                                runTrace(
-                                        kind,
-                                        trace,
-                                        length,
-                                        counts,
-                                        GroupCommit::new,
-                                        this::sound));
-
-        report(kind + ": " + traces + " traces", counts, begin);
-        requireEveryImage(traces, counts);
+        requireSound(
+                kind.toString(),
+                OPERATIONS,
+                4,
+                (trace, length, counts) ->
+                        runTrace(kind, trace, length, counts, GroupCommit::new, this::sound));
     }
 
     @Test
     void noTraceOfFlushesThatShareSyncsLeavesAnythingTornForeignOrLost() {
-        CrashModel.Counts counts = new CrashModel.Counts();
-        long begin = System.nanoTime();
-
-        long traces =
-                forEachTrace(
-                        OVERLAPPING.size(),
-                        6,
-                        (trace, length) -> runOverlapping(trace, length, counts, GroupCommit::new));
-
-        report("overlapping: " + traces + " traces", counts, begin);
-        requireEveryImage(traces, counts);
+        requireSound(
+                "overlapping",
+                OVERLAPPING.size(),
+                6,
+                (trace, length, counts) -> runOverlapping(trace, length, counts, GroupCommit::new));
     }
 
     @Test
     void noTraceOfBlocksFilledWhereTheyAreLeavesAnythingTornForeignOrLost() {
-        CrashModel.Counts counts = new CrashModel.Counts();
-        long begin = System.nanoTime();
-
-        long traces =
-                forEachTrace(
-                        FILLING.size(),
-                        5,
-                        (trace, length) ->
-                                runSome(
-                                        Medium.Kind.FILE,
-                                        FILLING,
-                                        trace,
-                                        length,
-                                        counts,
-                                        GroupCommit::new));
-
-        report("filling: " + traces + " traces", counts, begin);
-        requireEveryImage(traces, counts);
+        requireSound(
+                "filling",
+                FILLING.size(),
+                5,
+                (trace, length, counts) ->
+                        runSome(
+                                Medium.Kind.FILE,
+                                FILLING,
+                                trace,
+                                length,
+                                counts,
+                                GroupCommit::new));
     }
 
     @ParameterizedTest
     @EnumSource(names = {"FILE", "DAX"})
     void noTraceOfBlocksThatAreMovedLeavesAnythingTornForeignOrLost(Medium.Kind kind) {
-        CrashModel.Counts counts = new CrashModel.Counts();
-        long begin = System.nanoTime();
-
-        long traces =
-                forEachTrace(
-                        DEFRAGMENTED.size(),
-                        5,
-                        (trace, length) ->
-                                runSome(
-                                        kind,
-                                        DEFRAGMENTED,
-                                        trace,
-                                        length,
-                                        counts,
-                                        GroupCommit::new));
-
-        report(kind + ", defragmented: " + traces + " traces", counts, begin);
-        requireEveryImage(traces, counts);
+        requireSound(
+                kind + ", defragmented",
+                DEFRAGMENTED.size(),
+                5,
+                (trace, length, counts) ->
+                        runSome(kind, DEFRAGMENTED, trace, length, counts, GroupCommit::new));
     }
 
     @Test
     void noTraceOfBlocksInTheCacheLeavesAnythingTornForeignOrLost() {
+        requireSound(
+                "cached",
+                CACHED.size(),
+                4,
+                (trace, length, counts) -> runCached(trace, length, counts, WriteCache::new));
+    }
+
+    /** A {@link Trial} that counts what it tries. */
+    private interface CountedTrial {
+        void run(long trace, int length, CrashModel.Counts counts);
+    }
+
+    /** Runs all traces up to a length out of so many operations, with every image. */
+    private static void requireSound(String what, int operations, int longest, CountedTrial trial) {
         CrashModel.Counts counts = new CrashModel.Counts();
         long begin = System.nanoTime();
 
         long traces =
                 forEachTrace(
-                        CACHED.size(),
-                        4,
-                        (trace, length) -> runCached(trace, length, counts, WriteCache::new));
+                        operations, longest, (trace, length) -> trial.run(trace, length, counts));
 
-        report("cached: " + traces + " traces", counts, begin);
+        report(what + ": " + traces + " traces", counts, begin);
         requireEveryImage(traces, counts);
     }
 
