@@ -16,18 +16,20 @@ public class LanesLincheckTest {
     @Operation
     public boolean use() {
         int lane = lanes.tryTake();
-        if (lane < 0) {
-            return true;
-        }
-        boolean alone = owners.getAndIncrement(lane) == 0;
-        alone &= owners.decrementAndGet(lane) == 0;
-        lanes.give(lane);
-        return alone;
+        return lane < 0 || useAndGive(lane);
     }
 
     @Operation
     public boolean waitAndUse() {
-        int lane = lanes.take();
+        return useAndGive(lanes.take());
+    }
+
+    @Operation
+    public boolean useTheLast() {
+        return !lanes.tryTake(LANES - 1) || useAndGive(LANES - 1);
+    }
+
+    private boolean useAndGive(int lane) {
         boolean alone = owners.getAndIncrement(lane) == 0;
         alone &= owners.decrementAndGet(lane) == 0;
         lanes.give(lane);
@@ -54,6 +56,10 @@ public class LanesLincheckTest {
         }
 
         public boolean waitAndUse() {
+            return true;
+        }
+
+        public boolean useTheLast() {
             return true;
         }
     }

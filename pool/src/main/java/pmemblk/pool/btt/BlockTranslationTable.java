@@ -36,11 +36,11 @@ public final class BlockTranslationTable {
 
     private final long blockCount;
     private final int blockSize;
-    private final int laneCount;
+    private final Lanes lanes;
     private final WritePath path;
 
     private BlockTranslationTable(
-            List<BttArena> arenas, long blockCount, int blockSize, int laneCount, WritePath path) {
+            List<BttArena> arenas, long blockCount, int blockSize, Lanes lanes, WritePath path) {
         this.arenas = arenas.toArray(BttArena[]::new);
         this.firstLbas = new long[arenas.size()];
         long first = 0;
@@ -50,7 +50,7 @@ public final class BlockTranslationTable {
         }
         this.blockCount = blockCount;
         this.blockSize = blockSize;
-        this.laneCount = laneCount;
+        this.lanes = lanes;
         this.path = path;
     }
 
@@ -127,7 +127,7 @@ public final class BlockTranslationTable {
                 infos.isEmpty()
                         ? Geometry.blockCount(site.rawSize(), site.blockSize())
                         : infos.stream().mapToLong(InfoBlock::externalNlba).sum();
-        return new BlockTranslationTable(arenas, blockCount, site.blockSize(), laneCount, path);
+        return new BlockTranslationTable(arenas, blockCount, site.blockSize(), lanes, path);
     }
 
     /**
@@ -205,7 +205,7 @@ public final class BlockTranslationTable {
 
     /** How many blocks can be written at the same time. */
     public int laneCount() {
-        return laneCount;
+        return lanes.count();
     }
 
     /** Why some arena refuses changes, or null if none does. */
@@ -377,7 +377,7 @@ public final class BlockTranslationTable {
             if (arenas[i].written().next(0) >= 0 && arenas[i].failureReason() == null) {
                 try (Arena memory = Arena.ofConfined()) {
                     MemorySegment scratch = memory.allocate(blockSize);
-                    done = new Defragmentation(arenas[i], path, goesOn, scratch).run();
+                    done = new Defragmentation(arenas[i], lanes, path, goesOn, scratch).run();
                 }
             }
         }

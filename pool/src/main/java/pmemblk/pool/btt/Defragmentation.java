@@ -30,6 +30,7 @@ final class Defragmentation {
     private final BttArena arena;
     private final BlockMap map;
     private final WrittenPages written;
+    private final Lanes lanes;
     private final WritePath path;
     private final BooleanSupplier goesOn;
     private final MemorySegment scratch;
@@ -48,14 +49,20 @@ final class Defragmentation {
      * @param goesOn asked before each move, and for each page of the map
      * @param scratch native memory of a block's size
      */
-    Defragmentation(BttArena arena, WritePath path, BooleanSupplier goesOn, MemorySegment scratch) {
+    Defragmentation(
+            BttArena arena,
+            Lanes lanes,
+            WritePath path,
+            BooleanSupplier goesOn,
+            MemorySegment scratch) {
         this.arena = arena;
         this.map = arena.map();
         this.written = arena.written();
+        this.lanes = lanes;
         this.path = path;
         this.goesOn = goesOn;
         this.scratch = scratch;
-        this.maxHeld = Math.max(1, path.laneCount() / 4);
+        this.maxHeld = Math.max(1, lanes.count() / 4);
     }
 
     /**
@@ -66,8 +73,8 @@ final class Defragmentation {
     boolean run() throws IOException {
         do {
             heldCount = 0;
-            for (int lane = 0; lane < path.laneCount() && mayMove(); lane++) {
-                if (path.tryTakeLane(lane)) {
+            for (int lane = 0; lane < lanes.count() && mayMove(); lane++) {
+                if (lanes.tryTake(lane)) {
                     moveInto(lane, NONE);
                 }
             }

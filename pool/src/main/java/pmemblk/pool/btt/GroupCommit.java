@@ -162,16 +162,6 @@ class GroupCommit implements WritePath {
     }
 
     @Override
-    public boolean tryTakeLane(int lane) {
-        return lanes.tryTake(lane);
-    }
-
-    @Override
-    public int laneCount() {
-        return lanes.count();
-    }
-
-    @Override
     public void giveLane(int lane) {
         lanes.give(lane);
     }

@@ -50,16 +50,6 @@ final class InPlace implements WritePath {
     }
 
     @Override
-    public boolean tryTakeLane(int lane) {
-        return lanes.tryTake(lane);
-    }
-
-    @Override
-    public int laneCount() {
-        return lanes.count();
-    }
-
-    @Override
     public @Nullable Filling filling() {
         return null;
     }

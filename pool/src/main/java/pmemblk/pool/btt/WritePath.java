@@ -26,12 +26,6 @@ interface WritePath {
     /** Takes an idle lane, or returns -1 if there is none without a flush. */
     int tryTakeLane() throws IOException;
 
-    /** Takes this lane if it is idle. */
-    boolean tryTakeLane(int lane);
-
-    /** How many lanes there are. */
-    int laneCount();
-
     /** How blocks are filled where they are; null if this path always takes a lane. */
     @Nullable Filling filling();
 
