@@ -31,8 +31,9 @@ usage: compare.sh [options]
                              (default) takes those that are installed or can be built
                              here, 'none' takes none
   --transport LIST           unix, tcp or unix,tcp (default unix)
-  --cells LIST|FILE          quick, full (default), durable, whole (the time to trim, to zero and
-                             to ask the status of a filled disk), or a file with lines of
+  --cells LIST|FILE          quick, full (default), disk (those of full that are for a file on a
+                             disk), durable, whole (the time to trim, to zero and to ask
+                             the status of a filled disk), none, or a file with lines of
                              NAME OP ORDER BS DEPTH CONNS [extra nbdload options]
   --rounds N                 counted rounds (default 5, after one that is not counted)
   --secs S --warmup S        per measurement (defaults 2 and 0.5)
@@ -52,7 +53,7 @@ U
 }
 
 declare -A cmd_unix cmd_tcp cmd_tls before_start export_of pid_of
-servers=() candidate=pmemblk-nbd peers=all transports=unix cells=full rounds=5 secs=2 warmup=0.5
+servers=() all_peers=() candidate=pmemblk-nbd peers=all transports=unix cells=full rounds=5 secs=2 warmup=0.5
 size_mib=1024 dir='' out='' copy=0 copy_new=0 tls=0 startup=0 keep=0
 while (($#)); do
   case $1 in
@@ -120,7 +121,7 @@ while ((size % parts)); do ((parts++)); done
 # blocks, but 256 blocks and some alignment at least.
 ((pool = size + size / 100 + (64 << 20)))
 
-add_peer() { servers+=("$1"); cmd_unix[$1]=$2; cmd_tcp[$1]=$3; }
+add_peer() { servers+=("$1"); all_peers+=("$1"); cmd_unix[$1]=$2; cmd_tcp[$1]=$3; }
 ours=$(readlink -f "$here/../../nbd-server/bin/pmemblk-nbd")
 "$ours" --version >&2 # builds it if need be, so that no start-up time is the build's
 servers=(pmemblk-nbd "${servers[@]}")
@@ -198,12 +199,20 @@ randread-4k-q64 read rand 4k 64 1
 randwrite-4k-q64 write rand 4k 64 1
 mix70-4k-q64 mix rand 4k 64 1
 randread-4k-q1x4 read rand 4k 1 4
+randwrite-4k-q1x4 write rand 4k 1 4
+mix70-4k-q1x4 mix rand 4k 1 4
 randread-4k-q16x4 read rand 4k 16 4
 randwrite-4k-q16x4 write rand 4k 16 4
 mix70-4k-q16x4 mix rand 4k 16 4
+randread-4k-q64x4 read rand 4k 64 4
+randwrite-4k-q64x4 write rand 4k 64 4
+mix70-4k-q64x4 mix rand 4k 64 4
 seqread-128k-q16 read seq 128k 16 1
 seqwrite-128k-q16 write seq 128k 16 1
+seqread-1m-q16 read seq 1m 16 1
+seqwrite-1m-q16 write seq 1m 16 1
 '
+disk_cells=$(grep -v -- '-q1[ x]\|-1m-' <<<"$full_cells")
 durable_cells='
 fua-4k-q1 write rand 4k 1 1 --fua
 fua-4k-q16 write rand 4k 16 1 --fua
@@ -219,10 +228,12 @@ case $cells in
   whole) cell_list=$whole_cells ;;
   durable) cell_list=$durable_cells ;;
   quick) cell_list=$quick_cells ;;
+  disk) cell_list=$disk_cells ;;
+  none) cell_list='' ;;
   full) cell_list=$full_cells ;;
   *) cell_list=$(cat "$cells") ;;
 esac
-mapfile -t cell_lines < <(grep -v '^ *\(#.*\)\?$' <<<"$cell_list")
+mapfile -t cell_lines < <(grep -v '^ *\(#.*\)\?$' <<<"$cell_list" || true)
 
 expand() { # COMMAND SOCK FILE PORT PIDFILE
   local s=$1
@@ -426,10 +437,11 @@ cat <<H
 
 $(uname -sr), $(nproc) CPUs ($(awk -F: '/model name/{gsub(/^ +/,"",$2); print $2; exit}' /proc/cpuinfo)), $(awk '/MemTotal/{printf "%.0f", $2/1048576}' /proc/meminfo) GiB. \
 Disk of $size_mib MiB each, $rounds rounds of $secs s per cell, servers interleaved, medians. \
+pmemblk-nbd of $(git -C "$here" describe --always --dirty 2>/dev/null || echo 'no commit'). \
 Load average $loads before and $loade after; CPU time taken by the host (steal): $(awk -v a=$((s1 - s0)) -v b=$((j1 - j0)) 'BEGIN{printf "%.1f %%", b ? 100 * a / b : 0}'). \
 Ratios are medians of the per-round ratio of the candidate (\`$candidate\`) to the server: above 1.00 the candidate does more.
 H
-awk -v cand="$candidate" -v names="${servers[*]}" -v tl="${tlist[*]}" '
+awk -v cand="$candidate" -v names="${servers[*]}" -v peers="${all_peers[*]}" -v tl="${tlist[*]}" '
 function get(k,   i) { if (k == "ms") return get("ops") * get("mean_us") / 1000; for (i = 1; i <= NF; i++) if (index($i, k "=") == 1) return substr($i, length(k) + 2); return "" }
 function median(s,   a, n, i, j, x) {
   n = split(s, a, " "); if (!n) return ""
@@ -474,10 +486,28 @@ function table(t, title, f, withratio,   i, j, x, cc, nc, g) {
     print ""
   }
 }
+# Of each cell the peer that the candidate has the lowest ratio to; nbdfloor is none.
+function summary(t,   i, j, x, cc, nc, g, best, least) {
+  nc = split(order[t], cc, " ")
+  for (j = 1; j <= nc && !shown(cc[j], "rate"); j++);
+  if (j > nc) return
+  print "\n## Beside the best peer, " t "\n\n| cell | best peer | ratio | ratio to nbdfloor |\n|---|---|---:|---:|"
+  for (j = 1; j <= nc; j++) {
+    if (!shown(cc[j], "rate")) continue
+    best = least = ""; g = big[cc[j]] ? "mib_s" : "iops"
+    for (i = 1; i <= np; i++) {
+      x = pv[i] == "nbdfloor" ? "" : ratio(t, cc[j], pv[i], g)
+      if (x != "" && (least == "" || x < least)) { least = x; best = pv[i] }
+    }
+    x = ratio(t, cc[j], "nbdfloor", g)
+    if (best != "") printf "| %s | %s | %.2f | %s |\n", cc[j], best, least, x == "" ? "-" : sprintf("%.2f", x)
+  }
+}
 END {
-  ns = split(names, sv, " "); nt = split(tl, tt, " ")
+  ns = split(names, sv, " "); np = split(peers, pv, " "); nt = split(tl, tt, " ")
   for (a = 1; a <= nt; a++) {
     t = tt[a]
+    summary(t)
     table(t, "Throughput", "rate", 1)
     table(t, "Whole disk (ms; a ratio below 1.00 favours the candidate)", "ms", 1)
     table(t, "Server CPU time per request (us; a ratio below 1.00 favours the candidate)", "server_us_op", 1)
