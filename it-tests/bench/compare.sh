@@ -487,11 +487,8 @@ function table(t, title, f, withratio,   i, j, x, cc, nc, g) {
   }
 }
 # Of each cell the peer that the candidate has the lowest ratio to; nbdfloor is none.
-function summary(t,   i, j, x, cc, nc, g, best, least) {
+function summary(t,   i, j, x, cc, nc, g, best, least, rows) {
   nc = split(order[t], cc, " ")
-  for (j = 1; j <= nc && !shown(cc[j], "rate"); j++);
-  if (j > nc) return
-  print "\n## Beside the best peer, " t "\n\n| cell | best peer | ratio | ratio to nbdfloor |\n|---|---|---:|---:|"
   for (j = 1; j <= nc; j++) {
     if (!shown(cc[j], "rate")) continue
     best = least = ""; g = big[cc[j]] ? "mib_s" : "iops"
@@ -500,8 +497,9 @@ function summary(t,   i, j, x, cc, nc, g, best, least) {
       if (x != "" && (least == "" || x < least)) { least = x; best = pv[i] }
     }
     x = ratio(t, cc[j], "nbdfloor", g)
-    if (best != "") printf "| %s | %s | %.2f | %s |\n", cc[j], best, least, x == "" ? "-" : sprintf("%.2f", x)
+    if (best != "") rows = rows sprintf("| %s | %s | %.2f | %s |\n", cc[j], best, least, x == "" ? "-" : sprintf("%.2f", x))
   }
+  if (rows != "") printf "\n## Beside the best peer, %s\n\n| cell | best peer | ratio | ratio to nbdfloor |\n|---|---|---:|---:|\n%s", t, rows
 }
 END {
   ns = split(names, sv, " "); np = split(peers, pv, " "); nt = split(tl, tt, " ")
