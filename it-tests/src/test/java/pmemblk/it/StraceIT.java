@@ -111,6 +111,25 @@ class StraceIT {
     }
 
     @Test
+    void withEveryWriteEachWriteTakesTwoSyncsBeforeItsReply() throws Exception {
+        try (ServerProcess server = serveEveryWrite();
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            writeBlocks(connection, 0, 1);
+            int begin = linesUntilNow();
+
+            for (int i = 0; i < FLUSHES; i++) {
+                writeBlocks(connection, i, 1);
+            }
+
+            assertEquals(Map.of("fdatasync", 2L * FLUSHES), callsSince(begin));
+        }
+    }
+
+    private ServerProcess serveEveryWrite() throws IOException, InterruptedException {
+        return serve("/sync", "--durability every-write --listen 127.0.0.1:0", pool);
+    }
+
+    @Test
     void writesThatNobodyFlushesTakeTwoSyncsSoonAfter() throws Exception {
         try (ServerProcess server = serve();
                 NbdConnection connection = new NbdConnection(server.address(), "disk")) {
