@@ -125,6 +125,25 @@ class StraceIT {
         }
     }
 
+    @Test
+    void withEveryWriteThoseInFlightOnAConnectionShareTheirSyncs() throws Exception {
+        int writes = DEPTH * FLUSHES / 2;
+        try (ServerProcess server = serveEveryWrite();
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            writeBlocks(connection, 0, 1);
+            int begin = linesUntilNow();
+
+            for (int i = 0; i < writes; i += DEPTH) {
+                writeBlocks(connection, i, DEPTH);
+            }
+
+            long syncs = syncsSince(begin);
+            System.out.printf("%.3f syncs a write%n", (double) syncs / writes);
+            assertTrue(syncs >= 2 * writes / DEPTH, () -> "replies before a sync: " + syncs);
+            assertTrue(syncs <= 0.5 * writes, () -> syncs + " syncs");
+        }
+    }
+
     private ServerProcess serveEveryWrite() throws IOException, InterruptedException {
         return serve("/sync", "--durability every-write --listen 127.0.0.1:0", pool);
     }

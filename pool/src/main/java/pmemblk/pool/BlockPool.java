@@ -227,6 +227,11 @@ public final class BlockPool implements AutoCloseable {
                 && !files.readOnly();
     }
 
+    /** Whether a change returns only when a device has made it durable. */
+    public boolean flushesEveryWrite() {
+        return durability == Durability.EVERY_WRITE && mayBlock();
+    }
+
     /** Why the pool, or a part of it, takes no changes any more; null if it takes them. */
     public @Nullable String failureReason() {
         return table.table().failureReason();
@@ -234,7 +239,6 @@ public final class BlockPool implements AutoCloseable {
 
     public PoolInfo info() {
         Medium.Kind kind = files.medium().kind();
-        boolean all = kind == Medium.Kind.FILE && durability == Durability.EVERY_WRITE;
         return new PoolInfo(
                 path,
                 files.fileSize(),
@@ -246,7 +250,7 @@ public final class BlockPool implements AutoCloseable {
                 files.readOnly(),
                 kind.title(),
                 kind.afterKill(),
-                all ? "every replied write" : kind.afterPowerCut());
+                flushesEveryWrite() ? "every replied write" : kind.afterPowerCut());
     }
 
     /**
@@ -405,7 +409,10 @@ public final class BlockPool implements AutoCloseable {
         writeBytes(offset, source, false);
     }
 
-    /** Writes as {@link #writeBytes} does, but past the write cache, for a {@link #flushAsync}. */
+    /**
+     * Writes as {@link #writeBytes} does, but past the write cache and, whatever the {@link
+     * Durability}, for a {@link #flushAsync} that makes it durable.
+     */
     public void writeBytesThrough(long offset, ByteBuffer source) throws IOException {
         writeBytes(offset, source, true);
     }
@@ -420,7 +427,9 @@ public final class BlockPool implements AutoCloseable {
                 int from = (int) ((offset + done) % blockSize);
                 done += writeSome(block, from, bytes, done, through);
             }
-            flushIfEveryWrite();
+            if (!through) {
+                flushIfEveryWrite();
+            }
         } catch (IOException | InternalError e) {
             throw named(e);
         } finally {

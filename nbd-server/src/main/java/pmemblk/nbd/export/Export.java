@@ -29,6 +29,14 @@ public interface Export extends AutoCloseable {
      */
     boolean writeMayBlock(long length, boolean fua);
 
+    /**
+     * Whether every write is to be carried out as if it had FUA, by {@link #writeThrough} and
+     * {@link #flushAsync}, since {@link #write} would flush each by itself; always the same.
+     */
+    default boolean writesAreFua() {
+        return false;
+    }
+
     /** Fills {@code target} with the bytes from {@code offset} on. */
     void read(long offset, ByteBuffer target) throws IOException;
 

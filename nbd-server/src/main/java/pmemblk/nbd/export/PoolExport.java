@@ -49,6 +49,11 @@ public final class PoolExport implements Export {
     }
 
     @Override
+    public boolean writesAreFua() {
+        return pool.flushesEveryWrite();
+    }
+
+    @Override
     public void read(long offset, ByteBuffer target) throws IOException {
         pool.readBytes(offset, target);
     }

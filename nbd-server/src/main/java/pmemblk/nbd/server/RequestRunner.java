@@ -52,8 +52,8 @@ final class RequestRunner {
      * nothing has been done yet.
      */
     @Nullable ByteBuf runNow(Request request, @Nullable ByteBuf payload) {
-        boolean fua = request.has(Command.FLAG_FUA);
-        if (request.command() == Command.WRITE && payload != null && !fua) {
+        boolean flushes = asksForFlush(request);
+        if (request.command() == Command.WRITE && payload != null && !flushes) {
             return writeNow(request, payload);
         }
         boolean mayBlock =
@@ -62,8 +62,8 @@ final class RequestRunner {
                     // How long the range is comes with the payload, if there is one.
                     case BLOCK_STATUS -> payload != null;
                     case WRITE, TRIM, WRITE_ZEROES ->
-                            session.export().writeMayBlock(request.length(), fua);
-                    case FLUSH -> session.export().writeMayBlock(0, true);
+                            session.export().writeMayBlock(request.length(), flushes);
+                    case FLUSH -> session.export().writeMayBlock(0, flushes);
                 };
         return mayBlock ? null : attempt(request, payload, true);
     }
@@ -76,7 +76,7 @@ final class RequestRunner {
         return request.command() == Command.WRITE
                 && request.length() > LONG_WRITE
                 && session.export().info().blockSize() <= LONG_WRITE
-                && !request.has(Command.FLAG_FUA);
+                && !asksForFlush(request);
     }
 
     /**
@@ -205,7 +205,8 @@ final class RequestRunner {
     boolean asksForFlush(Request request) {
         return switch (Objects.requireNonNull(request.command())) {
             case FLUSH -> true;
-            case WRITE, TRIM, WRITE_ZEROES -> request.has(Command.FLAG_FUA);
+            case WRITE -> request.has(Command.FLAG_FUA) || session.export().writesAreFua();
+            case TRIM, WRITE_ZEROES -> request.has(Command.FLAG_FUA);
             // FUA may come with any command, and is ignored where nothing changes.
             case READ, BLOCK_STATUS, CACHE, DISC -> false;
         };
@@ -307,7 +308,7 @@ final class RequestRunner {
         switch (Objects.requireNonNull(request.command())) {
             case WRITE -> {
                 ByteBuffer bytes = Objects.requireNonNull(payload).nioBuffer();
-                if (request.has(Command.FLAG_FUA)) {
+                if (asksForFlush(request)) {
                     session.export().writeThrough(request.offset(), bytes);
                 } else {
                     session.export().write(request.offset(), bytes);
