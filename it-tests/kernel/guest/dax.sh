@@ -2,7 +2,7 @@
 # dax.sh PROGRAM [KILLS]: a pool on persistent memory, mapped with DAX, under a server of the guest's
 # own: what PROGRAM (pmemblk-nbd, by its path in the shared directory) says of it, that it makes no
 # sync, and that a kill in mid-write loses no replied write and tears no block. Wants --pmem 256.
-set -eu
+set -euo pipefail
 program=$SHARE/$1 kills=${2:-2}
 pool=/mnt/dax/disk.pool
 blocks=1024 block_size=4096
@@ -15,7 +15,8 @@ mkdir /mnt/dax
 mount -o dax=always /dev/pmem0 /mnt/dax
 "$program" create --size 32M $pool
 "$program" info $pool
-"$program" info --json $pool | grep -qi dax || fail "the pool is not mapped with DAX"
+"$program" info --json $pool >/run/info
+grep -qi dax /run/info || fail "the pool is not mapped with DAX"
 
 start() { # PREFIX...: under which program the server runs
     rm -f /run/dax.sock /run/uri
@@ -31,11 +32,15 @@ fill() { # BYTE [PATTERN-FILE]: all blocks, in order, some in flight at once
     nbdcopy --requests=16 --connections=1 --request-size=$block_size /run/pattern "$uri"
 }
 
-start strace -D -f --seccomp-bpf --signal=none -o /run/trace -e trace=/sync
+start strace -D -f --seccomp-bpf --signal=none -o /run/trace -e trace=execve,/sync
 for byte in 1 2; do fill $byte; nbdsh -u "$uri" -c 'h.flush()'; done
 kill $server
 wait $server || fail "SIGTERM ended the server with $?"
-! grep -E 'msync|fdatasync|fsync' /run/trace || fail "a pool on DAX needs no sync"
+# As the launcher it was started, as Java it served, and its trace is whole, perhaps a little later.
+timeout 60 bash -c "until grep -q '^$server  *+++ exited with 0 +++$' /run/trace; do sleep 0.2; done" ||
+    fail "the trace ends before the server"
+grep -q "^$server  *execve(\"[^\"]*/java\".* = 0$" /run/trace || fail "this is no trace of a server"
+if grep -E 'msync|fdatasync|fsync' /run/trace; then fail "a pool on DAX needs no sync"; fi
 echo "no sync in $((2 * blocks)) writes and 2 flushes"
 
 byte=2
@@ -68,7 +73,9 @@ os.kill($server, 9)" 2>/dev/null &
     fill $((byte += 1))
     kill $server
     wait $server || fail "SIGTERM ended the server with $?"
-    pmempool check -v $pool | tail -n 1
+    verdict=$(pmempool check -v $pool | tail -n 1) || fail "pmempool check: $verdict"
+    [ "$verdict" = "$pool: consistent" ] || fail "pmempool check: $verdict"
+    echo "$verdict"
 done
 umount /mnt/dax
 echo "DAX works"
