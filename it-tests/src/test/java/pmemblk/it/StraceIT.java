@@ -1,5 +1,6 @@
 package pmemblk.it;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,14 +16,20 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** The server's system calls, counted by strace: what a FLUSH costs, and what requests share. */
+/**
+ * The server's system calls, counted by strace: what a FLUSH costs, what requests share, and
+ * failures.
+ */
 class StraceIT {
     private static final int BLOCK_SIZE = 4096;
     private static final int LANES = 256;
     private static final int FLUSHES = 100;
     private static final int DEPTH = 16;
     private static final int BURSTS = 500;
+    private static final int ENOSPC = 28;
     private static final Duration LIMIT = Duration.ofSeconds(30);
 
     /** A call that succeeded, perhaps reported in two lines because another came between. */
@@ -82,6 +89,52 @@ class StraceIT {
         for (int i = 0; i < count; i++) {
             assertEquals(0, connection.receive().error());
         }
+    }
+
+    /** As on a file system that has to find a new place for what is overwritten, and has none. */
+    @ParameterizedTest
+    @ValueSource(ints = {NbdConnection.WRITE, NbdConnection.TRIM, NbdConnection.WRITE_ZEROES})
+    void aChangeForWhichThereIsNoSpaceSaysSoAndSucceedsLater(int command) throws Exception {
+        String words = "--write-cache 0 --listen 127.0.0.1:0";
+        byte[] payload = new byte[command == NbdConnection.WRITE ? BLOCK_SIZE : 0];
+        try (ServerProcess server = ServerProcess.start(1, words, pool);
+                NbdConnection connection = new NbdConnection(server.address(), "disk")) {
+            writeBlocks(connection, 0, 1);
+            flush(connection);
+            Process full = letWritesFindNoSpace(server);
+
+            connection.send(command, 0, 0, BLOCK_SIZE, payload);
+            assertEquals(ENOSPC, connection.receive().error());
+
+            full.destroy();
+            full.waitFor();
+            connection.send(command, 0, 0, BLOCK_SIZE, payload);
+            assertEquals(0, connection.receive().error());
+            flush(connection);
+            assertArrayEquals(new byte[BLOCK_SIZE], connection.read(0, BLOCK_SIZE));
+        }
+    }
+
+    /** From now on, and until this process is ended. */
+    private Process letWritesFindNoSpace(ServerProcess server) throws Exception {
+        Path said = directory.resolve("said");
+        Process strace =
+                new ProcessBuilder(
+                                Command.words(
+                                        "strace -f -e trace=pwrite64 -e"
+                                                + " inject=pwrite64:error=ENOSPC -o",
+                                        trace,
+                                        "-p",
+                                        server.pid()))
+                        .redirectError(said.toFile())
+                        .start();
+        long deadline = System.nanoTime() + LIMIT.toNanos();
+        // All threads are stopped by then until it sees their calls.
+        while (!Files.readString(said).contains(" attached")) {
+            assertTrue(strace.isAlive() && System.nanoTime() < deadline, "strace does not attach");
+            Thread.onSpinWait();
+        }
+        return strace;
     }
 
     private static void flush(NbdConnection connection) throws IOException {

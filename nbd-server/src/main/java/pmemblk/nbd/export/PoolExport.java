@@ -123,7 +123,11 @@ public final class PoolExport implements Export {
 
     @Override
     public void trim(long offset, long length) throws IOException {
-        pool.trimBytes(offset, length);
+        try {
+            pool.trimBytes(offset, length);
+        } catch (PoolFullException e) {
+            throw new ExportFullException(String.valueOf(e.getMessage()), e);
+        }
     }
 
     @Override
