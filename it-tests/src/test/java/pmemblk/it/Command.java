@@ -55,6 +55,12 @@ final class Command {
         return words;
     }
 
+    /** With more words. */
+    Command and(Object... more) {
+        words.addAll(words("", more));
+        return this;
+    }
+
     Command within(Duration newLimit) {
         limit = newLimit;
         return this;

@@ -9,17 +9,25 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.PoolOptions;
 
@@ -30,6 +38,13 @@ class GrowIT {
     private static final int OLD_SIZE = 17 << 20;
     private static final int NEW_SIZE = 34 << 20;
     private static final int KILLED = 128 + 9;
+    private static final String CALLS = "fallocate,pwrite64,fdatasync,fsync,fchmod,rename";
+
+    /** Of growths at calls of one name, at most. */
+    private static final int KILLS = 4;
+
+    /** Of a line of a trace, unless it tells that a call goes on: thread and name. */
+    private static final Pattern CALL = Pattern.compile("^(\\d+) +(\\w+)\\(");
 
     @TempDir(factory = Place.Disk.class)
     private static Path templates = Path.of("");
@@ -71,57 +86,64 @@ class GrowIT {
         }
     }
 
-    /** The command, killed as it enters a system call for the n-th time. */
-    private Command growKilledAt(String systemCall, int n) {
-        return Command.of(
-                "strace -f -qq -o /dev/null -e",
-                "trace=" + systemCall,
-                "-e",
-                "inject=%s:signal=KILL:when=%d".formatted(systemCall, n),
-                ServerProcess.LAUNCHER,
-                "grow",
-                "--size",
-                NEW_SIZE,
-                pool);
+    /**
+     * A system call of a growth.
+     *
+     * @param number counts those of this name, from 1 on
+     * @param renamed whether the new pool has its name by then
+     */
+    record Call(String name, int number, boolean renamed) {}
+
+    /**
+     * Some calls of a whole growth that change or sync files: of each name the first, the last and
+     * some between.
+     */
+    private static List<Call> calls() throws Exception {
+        Path grown = Files.copy(templates.resolve("disk.pool"), templates.resolve("grown.pool"));
+        Path trace = templates.resolve("trace");
+        Command.of("strace -f -qq --signal=none -e trace=" + CALLS + " -o", trace)
+                .and(ServerProcess.LAUNCHER, "grow", "--size", NEW_SIZE, grown)
+                .succeed();
+        Map<String, List<Call>> calls = new LinkedHashMap<>();
+        Set<String> threads = new HashSet<>();
+        for (String line : Files.readAllLines(trace)) {
+            Matcher found = CALL.matcher(line);
+            assertTrue(found.find(), line);
+            threads.add(found.group(1));
+            String name = found.group(2);
+            List<Call> same = calls.computeIfAbsent(name, none -> new ArrayList<>());
+            boolean renamed = calls.containsKey("rename") && !name.equals("rename");
+            same.add(new Call(name, same.size() + 1, renamed));
+        }
+        // Each would have numbers of its own.
+        assertEquals(1, threads.size(), "threads that change files");
+        List<Call> some = calls.values().stream().flatMap(GrowIT::spread).toList();
+        assertTrue(some.stream().anyMatch(Call::renamed), "nothing comes after the rename");
+        return some;
+    }
+
+    private static Stream<Call> spread(List<Call> calls) {
+        int last = calls.size() - 1;
+        return IntStream.range(0, KILLS)
+                .map(i -> i * last / (KILLS - 1))
+                .distinct()
+                .mapToObj(calls::get);
     }
 
     @ParameterizedTest
-    @CsvSource({
-        // The old pool is opened, and the new file made.
-        "fdatasync, 1",
-        "fallocate, 1",
-        // Its flog, info blocks and descriptor.
-        "pwrite64, 1",
-        "pwrite64, 4",
-        // The blocks and the map.
-        "pwrite64, 5",
-        "pwrite64, 12",
-        "fdatasync, 6",
-        // The header.
-        "pwrite64, 13",
-        "fdatasync, 7",
-        // Mode and name.
-        "fchmod, 1",
-        "fsync, 1",
-        "rename, 1",
-    })
-    void beforeTheRenameTheOldPoolIsThereAndGrowsTheNextTime(String systemCall, int n)
+    @MethodSource("calls")
+    void killedBeforeTheRenameTheOldPoolIsThereAndGrowsTheNextTimeElseTheNewOneIs(Call call)
             throws Exception {
-        growKilledAt(systemCall, n).end(KILLED);
+        String injection = "inject=%s:signal=KILL:when=%d".formatted(call.name, call.number);
+        Command.of("strace -f -qq -o /dev/null -e", injection, "-e", "trace=" + call.name)
+                .and(ServerProcess.LAUNCHER, "grow", "--size", NEW_SIZE, pool)
+                .end(KILLED);
 
-        assertEquals(OLD_SIZE, Files.size(pool));
-        requireContent();
-        Command.pmemblkNbd("grow --size", NEW_SIZE, pool).succeed();
-        assertEquals(NEW_SIZE, Files.size(pool));
-        assertEquals(List.of("disk.pool"), files());
-        requireContent();
-    }
-
-    @ParameterizedTest
-    @CsvSource({"fsync, 3", "fsync, 4"})
-    void afterTheRenameTheNewPoolIsThere(String systemCall, int n) throws Exception {
-        growKilledAt(systemCall, n).end(KILLED);
-
+        if (!call.renamed) {
+            assertEquals(OLD_SIZE, Files.size(pool));
+            requireContent();
+            Command.pmemblkNbd("grow --size", NEW_SIZE, pool).succeed();
+        }
         assertEquals(NEW_SIZE, Files.size(pool));
         assertEquals(List.of("disk.pool"), files());
         requireContent();
