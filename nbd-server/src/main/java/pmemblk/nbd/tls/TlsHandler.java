@@ -5,6 +5,7 @@ import io.netty.handler.codec.DecoderException;
 import io.netty.handler.ssl.NotSslRecordException;
 import io.netty.handler.ssl.SslHandler;
 import java.util.concurrent.Executor;
+import java.util.regex.Pattern;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLException;
 import org.slf4j.Logger;
@@ -13,6 +14,8 @@ import org.slf4j.LoggerFactory;
 /** Hands on what went wrong in TLS as the IOException that it is, and not what was received. */
 final class TlsHandler extends SslHandler {
     private static final Logger LOG = LoggerFactory.getLogger(TlsHandler.class);
+
+    private static final Pattern CLASS_NAME = Pattern.compile("\\b(?:\\w+\\.)+\\w+Exception: ");
 
     /**
      * Of one connection.
@@ -40,8 +43,16 @@ final class TlsHandler extends SslHandler {
                                 && cause.getCause() instanceof SSLException failure
                         ? failure
                         : cause;
-        return reason instanceof NotSslRecordException
-                ? new SSLException("expected TLS, received something else")
-                : reason;
+        if (reason instanceof NotSslRecordException) {
+            return new SSLException("expected TLS, received something else");
+        }
+        return reason instanceof SSLException failure ? withoutClassNames(failure) : reason;
+    }
+
+    /** A failure in words for a person; the JDK quotes others by class and message. */
+    private static SSLException withoutClassNames(SSLException failure) {
+        String message = String.valueOf(failure.getMessage());
+        String said = CLASS_NAME.matcher(message).replaceAll("");
+        return said.equals(message) ? failure : new SSLException(said, failure);
     }
 }

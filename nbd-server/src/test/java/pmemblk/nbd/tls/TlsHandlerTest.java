@@ -30,6 +30,22 @@ class TlsHandlerTest {
     }
 
     @Test
+    void failureNamesNoClasses() throws Exception {
+        var failure =
+                new SSLHandshakeException(
+                        "(certificate_unknown) PKIX path validation failed:"
+                                + " java.security.cert.CertPathValidatorException: Path does not"
+                                + " chain with any of the trust anchors");
+
+        handler.exceptionCaught(ctx, new DecoderException(failure));
+
+        assertEquals(
+                "(certificate_unknown) PKIX path validation failed: Path does not chain with any of"
+                        + " the trust anchors",
+                assertThrows(SSLException.class, channel::checkException).getMessage());
+    }
+
+    @Test
     void whatWasReceivedInsteadOfTlsIsNotShown() throws Exception {
         var failure = new NotSslRecordException("not an SSL/TLS record: 49484156454f5054");
 
