@@ -17,16 +17,23 @@ import pmemblk.pool.media.Medium;
  * A medium as a crash leaves it: units of some size, of which each that was written since it was
  * last made durable may be found in any version that it had since, independently of all others.
  *
- * <p>Of a file the units are units of 512 bytes, and all become durable together; of persistent
- * memory they are words of 8 bytes, and become durable by ranges. Units are immutable arrays, and
- * those never written are not there, so that copying a medium costs little whatever its size. Used
- * by one thread.
+ * <p>Of a file the units are sectors of 512 bytes, and all become durable together; of persistent
+ * memory they are words of 8 bytes, and become durable by ranges. Some may be smaller, where that
+ * shows what happens to bytes that need not lie in one unit. Units are immutable arrays, and those
+ * never written are not there, so that copying a medium costs little whatever its size. Used by one
+ * thread.
  */
 class CrashMedium implements Medium {
+    /** The numbers of smaller units begin here, one for every {@link #GRAIN} bytes. */
+    private static final int SMALL = 1 << 30;
+
+    private static final int GRAIN = Integer.BYTES;
+    private static final byte[] ZEROES = new byte[unitOf(Kind.FILE)];
+
     private final Kind kind;
     private final int unit;
-    private final byte[] zeroes;
     private final long size;
+    private final Units units;
     private final Map<Integer, byte[]> seen;
 
     /** The versions of each unit since the last sync, the durable one first. */
@@ -46,19 +53,32 @@ class CrashMedium implements Medium {
         default void syncing() {}
     }
 
-    CrashMedium(Kind kind, long size) {
-        this(kind, size, new HashMap<>());
+    /** Which bytes stay together whatever happens. */
+    interface Units {
+        /**
+         * The size of the unit that an offset lies in, at a multiple of that: what {@link #unitOf}
+         * says, or a smaller multiple of 4.
+         */
+        int sizeAt(long offset);
     }
 
-    private CrashMedium(Kind kind, long size, Map<Integer, byte[]> units) {
+    CrashMedium(Kind kind, long size) {
+        this(kind, size, offset -> unitOf(kind));
+    }
+
+    CrashMedium(Kind kind, long size, Units units) {
+        this(kind, size, units, new HashMap<>());
+    }
+
+    private CrashMedium(Kind kind, long size, Units units, Map<Integer, byte[]> seen) {
         this.kind = kind;
         this.unit = unitOf(kind);
-        this.zeroes = new byte[unit];
         this.size = size;
-        this.seen = units;
+        this.units = units;
+        this.seen = seen;
     }
 
-    /** The bytes that stay together whatever happens. */
+    /** The bytes that stay together whatever happens, where no others are named. */
     static int unitOf(Kind kind) {
         return kind == Kind.FILE ? 512 : 8;
     }
@@ -80,7 +100,7 @@ class CrashMedium implements Medium {
 
     /** What a process sees that starts after another one was killed; nothing of it is dirty. */
     CrashMedium afterKill() {
-        CrashMedium medium = new CrashMedium(kind, size, new HashMap<>(seen));
+        CrashMedium medium = new CrashMedium(kind, size, units, new HashMap<>(seen));
         medium.lost.putAll(lost);
         return medium;
     }
@@ -131,27 +151,27 @@ class CrashMedium implements Medium {
 
     /** One of {@link #imageCount} images, by its number. */
     CrashMedium image(int newestUnit, long number) {
-        Map<Integer, byte[]> units = new HashMap<>(seen);
-        units.putAll(lost);
+        Map<Integer, byte[]> found = new HashMap<>(seen);
+        found.putAll(lost);
         long rest = number;
         for (Map.Entry<Integer, List<byte[]>> entry : dirty.entrySet()) {
             List<byte[]> versions = entry.getValue();
             if (entry.getKey() != newestUnit) {
-                units.put(entry.getKey(), versions.get((int) (rest % versions.size())));
+                found.put(entry.getKey(), versions.get((int) (rest % versions.size())));
                 rest /= versions.size();
             }
         }
-        return new CrashMedium(kind, size, units);
+        return new CrashMedium(kind, size, units, found);
     }
 
     /** Any image that a power cut could leave now. */
     CrashMedium anyImage(RandomGenerator random) {
-        Map<Integer, byte[]> units = new HashMap<>(seen);
-        units.putAll(lost);
+        Map<Integer, byte[]> found = new HashMap<>(seen);
+        found.putAll(lost);
         dirty.forEach(
                 (number, versions) ->
-                        units.put(number, versions.get(random.nextInt(versions.size()))));
-        return new CrashMedium(kind, size, units);
+                        found.put(number, versions.get(random.nextInt(versions.size()))));
+        return new CrashMedium(kind, size, units, found);
     }
 
     @Override
@@ -167,9 +187,10 @@ class CrashMedium implements Medium {
     @Override
     public void read(long offset, MemorySegment target) throws IOException {
         for (long done = 0; done < target.byteSize(); ) {
-            int inUnit = (int) ((offset + done) % unit);
-            long count = Math.min(unit - inUnit, target.byteSize() - done);
-            byte[] bytes = seen.getOrDefault((int) ((offset + done) / unit), zeroes);
+            int unitSize = units.sizeAt(offset + done);
+            int inUnit = (int) ((offset + done) % unitSize);
+            long count = Math.min(unitSize - inUnit, target.byteSize() - done);
+            byte[] bytes = seen.getOrDefault(numberAt(offset + done), ZEROES);
             MemorySegment.copy(bytes, inUnit, target, ValueLayout.JAVA_BYTE, done, (int) count);
             done += count;
         }
@@ -178,10 +199,12 @@ class CrashMedium implements Medium {
     @Override
     public void write(long offset, MemorySegment source) throws IOException {
         for (long done = 0; done < source.byteSize(); ) {
-            int number = (int) ((offset + done) / unit);
-            int inUnit = (int) ((offset + done) % unit);
-            int count = (int) Math.min(unit - inUnit, source.byteSize() - done);
-            byte[] old = seen.getOrDefault(number, zeroes);
+            int unitSize = units.sizeAt(offset + done);
+            int number = numberAt(offset + done);
+            int inUnit = (int) ((offset + done) % unitSize);
+            int count = (int) Math.min(unitSize - inUnit, source.byteSize() - done);
+            byte[] present = seen.get(number);
+            byte[] old = present == null ? new byte[unitSize] : present;
             byte[] version = old.clone();
             MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, version, inUnit, count);
             byte[] lostVersion = lost.remove(number);
@@ -199,8 +222,8 @@ class CrashMedium implements Medium {
 
     @Override
     public int load(long offset) throws IOException {
-        byte[] bytes = seen.getOrDefault((int) (offset / unit), zeroes);
-        return words(bytes).getInt((int) (offset % unit));
+        byte[] bytes = seen.getOrDefault(numberAt(offset), ZEROES);
+        return words(bytes).getInt((int) (offset % units.sizeAt(offset)));
     }
 
     @Override
@@ -238,8 +261,17 @@ class CrashMedium implements Medium {
         dirty.keySet().removeIf(number -> !isInside(number, from, to));
     }
 
+    private int numberAt(long offset) {
+        int unitSize = units.sizeAt(offset);
+        return unitSize == unit
+                ? (int) (offset / unit)
+                : SMALL + (int) ((offset - offset % unitSize) / GRAIN);
+    }
+
+    /** Whether some bytes of a unit lie in a range. */
     private boolean isInside(int number, long from, long to) {
-        return number >= from / unit && number < Math.ceilDiv(to, (long) unit);
+        long start = number < SMALL ? (long) number * unit : (number - SMALL) * (long) GRAIN;
+        return start + units.sizeAt(start) > from && start < to;
     }
 
     @Override
