@@ -3,18 +3,20 @@ package pmemblk.pool.btt;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Queue;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.concurrent.atomic.LongAdder;
-import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import pmemblk.pool.media.Medium;
 
@@ -33,11 +35,11 @@ class CrashModel {
     /** A value that no block may have: torn within a unit, or another block's. */
     private static final long FOREIGN = -2;
 
+    /** Writes of so many blocks fill them where they are, if they may. */
+    static final int MANY = 8;
+
     private static final long BASE = 8192;
     private static final UUID PARENT = new UUID(1, 2);
-
-    /** More lines of map entries than there are. */
-    private static final int LINES = 2;
 
     /** Blocks that the cache has room for, where there is one: fewer than there are. */
     private static final int SLOTS = 2;
@@ -46,6 +48,8 @@ class CrashModel {
     private final Medium.Kind kind;
     private final int unit;
     private final InfoBlock info;
+    private final long mapOffset;
+    private final long flogOffset;
     private final BlockTranslationTable.GroupCommitMaker maker;
     private final CacheMaker cacheMaker;
     private final Counts counts;
@@ -69,10 +73,14 @@ class CrashModel {
     /** For each block, the past values once the commit is complete that has begun; or null. */
     private long @Nullable [] pastOnceComplete;
 
-    /** The block that is being changed, or -1, and the value that it is to have. */
-    private int changing = -1;
+    /** All values that each block ever had, or was to have. */
+    private final List<Set<Long>> everHad = new ArrayList<>();
 
-    private long changingTo;
+    /** The blocks that are being changed, and the values that they are to have. */
+    private final Map<Integer, Long> changing = new HashMap<>();
+
+    /** The changes that wait for a commit: what is to be done for each once it is complete. */
+    private final Queue<Runnable> waiting = new ArrayDeque<>();
 
     /** The blocks of which a change has failed since the last one that succeeded. */
     private final Set<Integer> uncertain = new HashSet<>();
@@ -91,19 +99,88 @@ class CrashModel {
         /** Moments of which not every image was tried, as there were too many. */
         final LongAdder samples = new LongAdder();
 
+        /** Writes of which the table filled {@link #MANY} blocks at once, or more. */
+        final LongAdder filledAtOnce = new LongAdder();
+
+        /** Changes that came during a commit and had to wait for it. */
+        final LongAdder waited = new LongAdder();
+
         @Override
         public String toString() {
-            return "%d power cuts, %d kills, %d double crashes"
-                    .formatted(powerCuts.sum(), kills.sum(), doubleCrashes.sum());
+            return "%d power cuts, %d kills, %d double crashes, %d times filled, %d waits"
+                    .formatted(
+                            powerCuts.sum(),
+                            kills.sum(),
+                            doubleCrashes.sum(),
+                            filledAtOnce.sum(),
+                            waited.sum());
         }
+    }
+
+    /** What a client may not find. */
+    enum Fault {
+        /** A block has bytes of two writes, or another block's. */
+        TORN_OR_FOREIGN,
+        /** After a power cut a block has a value that it had before one that was flushed. */
+        LOST_AFTER_FLUSH,
+        /** After a kill a block does not have the value that was replied. */
+        LOST_AFTER_KILL,
+        /** A process that goes on gives another value than was replied. */
+        MISREAD,
+        /** The pool or a block of it cannot be read, or a place has two owners, or none. */
+        INCONSISTENT
     }
 
     /** A crash left something that no client may find. */
     static final class Violation extends AssertionError {
         private static final long serialVersionUID = 1;
+        private final Fault fault;
 
-        Violation(String message) {
+        Violation(Fault fault, String message) {
             super(message);
+            this.fault = fault;
+        }
+
+        Fault fault() {
+            return fault;
+        }
+    }
+
+    /**
+     * Group commit for one thread: a change that comes during a commit and would wait for it does
+     * not, but ends with a {@link MustWait}.
+     */
+    static final class Reentered extends GroupCommit {
+        private boolean committing;
+
+        Reentered(Medium medium, int laneCount, Lanes lanes, @Nullable HeldTable table) {
+            super(medium, laneCount, lanes, table);
+        }
+
+        @Override
+        SharedCommit.Progress step(boolean begin) throws IOException {
+            committing = true;
+            try {
+                return super.step(begin);
+            } finally {
+                committing = false;
+            }
+        }
+
+        @Override
+        public void flush() throws IOException {
+            if (committing) {
+                throw new MustWait();
+            }
+            super.flush();
+        }
+    }
+
+    private static final class MustWait extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        MustWait() {
+            super(null, null, false, false);
         }
     }
 
@@ -140,12 +217,15 @@ class CrashModel {
                 };
         this.cacheMaker = cacheMaker == null ? WriteCache::new : cacheMaker;
         this.info = info(blockCount, laneCount);
+        this.mapOffset = BASE + info.mapOffset();
+        this.flogOffset = BASE + info.flogOffset();
         this.tableMedium = newTable();
         this.cacheMedium = cacheMaker == null ? null : newCache();
         this.current = new long[blockCount];
         this.pastValues = new long[blockCount];
         for (int i = 0; i < blockCount; i++) {
             possible.add(new ArrayList<>(List.of(ZERO)));
+            everHad.add(new HashSet<>(Set.of(ZERO)));
         }
         this.medium = mediumMaker.make(kind, BASE + Geometry.MIN_ARENA_SIZE, this);
         format();
@@ -162,8 +242,9 @@ class CrashModel {
         CrashMedium make(Medium.Kind kind, long size, CrashModel model);
     }
 
-    private static CrashMedium newTable() {
-        return new CrashMedium(Medium.Kind.TMPFS, HeldTable.size(LINES));
+    /** Has room for more lines of map entries than there are. */
+    private CrashMedium newTable() {
+        return new CrashMedium(Medium.Kind.TMPFS, HeldTable.size(blockCount / BlockMap.LINE + 2));
     }
 
     private CrashMedium newCache() {
@@ -210,11 +291,30 @@ class CrashModel {
     }
 
     long mapOffset() {
-        return BASE + info.mapOffset();
+        return mapOffset;
     }
 
     long flogOffset() {
-        return BASE + info.flogOffset();
+        return flogOffset;
+    }
+
+    /** Where the blocks lie, from the first postmap block to behind the last. */
+    long dataOffset() {
+        return BASE + info.dataOffset();
+    }
+
+    /**
+     * The size of a unit where each map entry, and each lane's pair of slots on a file, has one of
+     * its own: as if the blocks' numbers were far apart, and the lanes', so that none shared a
+     * sector. Every image that is possible if they do is possible so, too.
+     */
+    int apart(long offset) {
+        if (offset >= mapOffset && offset < flogOffset) {
+            return MapEntry.SIZE;
+        }
+        long inFlog = offset - flogOffset;
+        boolean isPair = inFlog >= 0 && inFlog < info.nfree() * Flog.PAIR_STRIDE;
+        return isPair ? (int) Math.min(unit, Flog.PAIR_STRIDE) : unit;
     }
 
     private CachedTable open(
@@ -236,19 +336,45 @@ class CrashModel {
     // What a client does. Each returns once the server would have replied.
 
     void write(int block) {
-        long stamp = ++lastStamp;
-        change(block, stamp << 32 | stamp, () -> table.write(block, units(block, stamp, 2)));
+        write(block, 1);
+    }
+
+    /** Writes blocks in a row. */
+    void write(int first, int count) {
+        for (int done = 0; done < count; ) {
+            done += writeSome(first + done, count - done, (lba, bytes) -> table.write(lba, bytes));
+        }
     }
 
     /** Writes a block without a lane, if it may be filled where it is. */
     void fill(int block) {
-        long stamp = ++lastStamp;
-        boolean[] filled = new boolean[1];
-        change(
-                block,
-                stamp << 32 | stamp,
-                () -> filled[0] = table.table().fill(block, units(block, stamp, 2)) > 0,
-                () -> filled[0]);
+        fill(block, 1);
+    }
+
+    /** Writes blocks in a row without a lane, up to one that may not be filled where it is. */
+    void fill(int first, int count) {
+        writeSome(first, count, (lba, bytes) -> table.table().fill(lba, bytes));
+    }
+
+    /** Writes blocks; returns how many bytes were written. */
+    private interface Write {
+        long write(long lba, MemorySegment source) throws IOException;
+    }
+
+    /** Writes as many blocks in a row as a write takes, up to so many; returns how many it took. */
+    private int writeSome(int first, int count, Write write) {
+        long[] values = new long[count];
+        MemorySegment bytes = MemorySegment.ofArray(new byte[count * blockSize()]);
+        for (int i = 0; i < count; i++) {
+            long stamp = ++lastStamp;
+            values[i] = stamp << 32 | stamp;
+            bytes.asSlice((long) i * blockSize(), blockSize()).copyFrom(units(first + i, stamp, 2));
+        }
+        int written = change(first, values, () -> (int) (write.write(first, bytes) / blockSize()));
+        if (written >= MANY) {
+            counts.filledAtOnce.increment();
+        }
+        return written;
     }
 
     /** Writes one of a block's two halves. */
@@ -264,7 +390,18 @@ class CrashModel {
     }
 
     void zero(int block) {
-        change(block, ZERO, () -> table.zero(block, 1));
+        zero(block, 1);
+    }
+
+    /** Zeroes blocks in a row. */
+    void zero(int first, int count) {
+        change(
+                first,
+                new long[count],
+                () -> {
+                    table.zero(first, count);
+                    return count;
+                });
     }
 
     void setError(int block) {
@@ -272,7 +409,9 @@ class CrashModel {
     }
 
     void flush() {
-        flush(IntStream.range(0, blockCount).toArray());
+        long[] past = pastOnceFlushed();
+        run(table::flush);
+        forget(past);
     }
 
     void writeWithFua(int block) {
@@ -284,9 +423,7 @@ class CrashModel {
 
     /** Writes a block past the cache. */
     void writeThrough(int block) {
-        long stamp = ++lastStamp;
-        MemorySegment bytes = units(block, stamp, 2);
-        change(block, stamp << 32 | stamp, () -> table.writeThrough(block, bytes));
+        writeSome(block, 1, (lba, bytes) -> table.writeThrough(lba, bytes));
     }
 
     /** Brings what the cache has to the table. */
@@ -299,18 +436,11 @@ class CrashModel {
         run(() -> table.table().defragment(() -> true));
     }
 
-    /** The timer flushes, or finds that it need not. */
+    /** The timer flushes, as it is due. */
     void flushIfDue() {
-        run(() -> table.flushIfDue(0));
-    }
-
-    /** Flushes; these blocks have then lost the values that they had before their present ones. */
-    private void flush(int... blocks) {
         long[] past = pastOnceFlushed();
-        run(table::flush);
-        for (int block : blocks) {
-            forget(block, past[block]);
-        }
+        run(() -> table.flushIfDue(0));
+        forget(past);
     }
 
     /** A client asks for a flush, and one step is done for it; another one began before maybe. */
@@ -388,7 +518,8 @@ class CrashModel {
             possible.get(block).add(value);
             current[block] = value;
         }
-        changing = -1;
+        changing.clear();
+        waiting.clear();
         lostPower = false;
         pastOnceComplete = null;
     }
@@ -452,7 +583,7 @@ class CrashModel {
     }
 
     boolean isChanging(int block) {
-        return block == changing;
+        return changing.containsKey(block);
     }
 
     boolean hasIdleLane() {
@@ -460,30 +591,67 @@ class CrashModel {
     }
 
     private void change(int block, long value, Step step) {
-        change(block, value, step, () -> true);
+        change(
+                block,
+                new long[] {value},
+                () -> {
+                    step.run();
+                    return 1;
+                });
     }
 
-    private void change(int block, long value, Step step, BooleanSupplier changed) {
-        int outer = changing;
-        long outerTo = changingTo;
-        changing = block;
-        changingTo = value;
-        possible.get(block).add(value);
-        uncertain.add(block);
-        run(step);
-        uncertain.remove(block);
-        List<Long> values = possible.get(block);
-        if (!changed.getAsBoolean()) {
-            values.remove(value);
-        } else {
-            current[block] = value;
+    /** Changes blocks in a row; returns how many it has changed, from the first on. */
+    private interface Change {
+        int run() throws IOException;
+    }
+
+    /**
+     * Changes blocks in a row, or begins to, if it has to wait.
+     *
+     * @param values what they are to have, if it changes all of them
+     */
+    private int change(int first, long[] values, Change change) {
+        for (int i = 0; i < values.length; i++) {
+            changing.put(first + i, values[i]);
+            possible.get(first + i).add(values[i]);
+            everHad.get(first + i).add(values[i]);
+            uncertain.add(first + i);
+        }
+        return goOn(first, values, change);
+    }
+
+    private int goOn(int first, long[] values, Change change) {
+        int[] changed = new int[1];
+        try {
+            run(() -> changed[0] = change.run());
+        } catch (MustWait e) {
+            counts.waited.increment();
+            waiting.add(() -> goOn(first, values, change));
+            return 0;
+        }
+        for (int i = 0; i < values.length; i++) {
+            int block = first + i;
+            changing.remove(block);
+            uncertain.remove(block);
+            List<Long> list = possible.get(block);
+            if (i >= changed[0]) {
+                list.removeLast();
+                continue;
+            }
+            current[block] = values[i];
             if (kind != Medium.Kind.FILE) {
                 // Durable once it is replied.
-                values.subList(0, values.size() - 1).clear();
+                list.subList(0, list.size() - 1).clear();
             }
         }
-        changing = outer;
-        changingTo = outerTo;
+        return changed[0];
+    }
+
+    /** The commit is complete that changes have waited for: they go on. */
+    void goOn() {
+        while (!waiting.isEmpty()) {
+            waiting.remove().run();
+        }
     }
 
     interface Step {
@@ -517,9 +685,7 @@ class CrashModel {
                 long value = valueOf(table, block);
                 requirePossible(block, value);
                 if (!syncFailed && !uncertain.contains(block) && value != current[block]) {
-                    throw new Violation(
-                            "block %d is %s, replied was %s"
-                                    .formatted(block, show(value), show(current[block])));
+                    throw misread(block, value);
                 }
             }
             requireOwners(medium.afterKill());
@@ -532,9 +698,7 @@ class CrashModel {
         for (int block = 0; block < blockCount; block++) {
             long value = valueOf(table, block);
             if (!uncertain.contains(block) && value != current[block]) {
-                throw new Violation(
-                        "block %d reads %s, expected %s"
-                                .formatted(block, show(value), show(current[block])));
+                throw misread(block, value);
             }
         }
     }
@@ -545,13 +709,30 @@ class CrashModel {
     void verifyRunning() {
         for (int block = 0; block < blockCount; block++) {
             long value = valueOf(table, block);
-            boolean changed = block == changing && value == changingTo;
-            if (value != current[block] && !changed) {
-                throw new Violation(
-                        "block %d reads %s, expected %s"
-                                .formatted(block, show(value), show(current[block])));
+            if (!isReplied(block, value)) {
+                throw misread(block, value);
             }
         }
+    }
+
+    /** Whether a block has what was replied for it, or what it is being changed to. */
+    private boolean isReplied(int block, long value) {
+        return value == current[block] || Objects.equals(changing.get(block), value);
+    }
+
+    private Violation misread(int block, long value) {
+        return violation(
+                Fault.MISREAD,
+                block,
+                value,
+                "block %d reads %s, replied was %s"
+                        .formatted(block, show(value), show(current[block])));
+    }
+
+    /** What is wrong with a value that a block may not have. */
+    private Violation violation(Fault fault, int block, long value, String message) {
+        boolean isOwn = everHad.get(block).contains(value);
+        return new Violation(isOwn ? fault : Fault.TORN_OR_FOREIGN, message);
     }
 
     /**
@@ -650,9 +831,11 @@ class CrashModel {
         for (int block = 0; block < blockCount; block++) {
             long value = valueOf(restarted, block);
             values[block] = value;
-            boolean changed = block == changing && value == changingTo;
-            if (value != current[block] && !changed) {
-                throw new Violation(
+            if (!isReplied(block, value)) {
+                throw violation(
+                        Fault.LOST_AFTER_KILL,
+                        block,
+                        value,
                         "after a kill block %d is %s, replied was %s"
                                 .formatted(block, show(value), show(current[block])));
             }
@@ -665,7 +848,10 @@ class CrashModel {
         for (int block = 0; block < blockCount; block++) {
             long value = valueOf(restarted, block);
             if (value != values[block]) {
-                throw new Violation(
+                throw violation(
+                        Fault.LOST_AFTER_KILL,
+                        block,
+                        value,
                         "block %d was %s after a kill, and is %s when that is flushed"
                                 .formatted(block, show(values[block]), show(value)));
             }
@@ -680,13 +866,16 @@ class CrashModel {
         try {
             return open(pages, tableMedium, cacheMedium, GroupCommit::new, WriteCache::new);
         } catch (IOException e) {
-            throw new Violation("does not open: " + e.getMessage());
+            throw new Violation(Fault.INCONSISTENT, "does not open: " + e.getMessage());
         }
     }
 
     private void requirePossible(int block, long value) {
         if (!possible.get(block).contains(value)) {
-            throw new Violation(
+            throw violation(
+                    Fault.LOST_AFTER_FLUSH,
+                    block,
+                    value,
                     "after a power cut block %d is %s, possible are %s"
                             .formatted(
                                     block,
@@ -699,10 +888,10 @@ class CrashModel {
         try {
             List<String> damage = BttCheck.run(new BttSite(pages, BASE, PARENT, blockSize()));
             if (!damage.isEmpty()) {
-                throw new Violation("check says " + damage);
+                throw new Violation(Fault.INCONSISTENT, "check says " + damage);
             }
         } catch (IOException e) {
-            throw new Violation("check fails: " + e.getMessage());
+            throw new Violation(Fault.INCONSISTENT, "check fails: " + e.getMessage());
         }
     }
 
@@ -713,7 +902,9 @@ class CrashModel {
         } catch (ErrorBlockException e) {
             return ERROR;
         } catch (IOException e) {
-            throw new Violation("block %d cannot be read: %s".formatted(block, e.getMessage()));
+            throw new Violation(
+                    Fault.INCONSISTENT,
+                    "block %d cannot be read: %s".formatted(block, e.getMessage()));
         }
         int half = bytes.length / 2;
         for (int i = 0; i < bytes.length; i++) {
