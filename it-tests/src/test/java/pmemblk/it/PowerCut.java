@@ -7,11 +7,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.opentest4j.AssertionFailedError;
 import pmemblk.pool.BlockErrorException;
 import pmemblk.pool.BlockPool;
 import pmemblk.pool.Damage;
-import pmemblk.pool.Durability;
 import pmemblk.pool.LibPmemblk;
 import pmemblk.pool.PoolOptions;
 
@@ -23,28 +23,24 @@ import pmemblk.pool.PoolOptions;
 final class PowerCut {
     private static final int DISK_SIZE = 64 << 20;
     private static final long POOL_SIZE = 17 << 20;
-    private static final int BLOCKS = 48;
     private static final int RANDOM_CUTS = 20;
 
     private final Path folder;
     private final String mkfs;
-    private final Durability durability;
+    private final PowerCutLoad.Kind kind;
     private final SplittableRandom random;
     private final RecordedDisk disk = new RecordedDisk(DISK_SIZE);
-    private final PowerCutOracle oracle = new PowerCutOracle(BLOCKS);
-    private int lastStamp;
+    private final PowerCutOracle oracle;
 
-    private PowerCut(Path folder, String mkfs, Durability durability, long seed) {
+    private PowerCut(Path folder, String mkfs, PowerCutLoad.Kind kind, long seed) {
         this.folder = folder;
         this.mkfs = mkfs;
-        this.durability = durability;
+        this.kind = kind;
         this.random = new SplittableRandom(seed);
+        this.oracle = new PowerCutOracle(kind.blockCount());
     }
 
-    /**
-     * Arguments: a folder on tmpfs, the command that makes the filesystem, when changes are to be
-     * durable, operations, seed.
-     */
+    /** Arguments: a folder on tmpfs, the command that makes the filesystem, the load, seed. */
     public static void main(String[] arguments) {
         OwnMounts.exitAfter(
                 () -> {
@@ -52,83 +48,78 @@ final class PowerCut {
                             new PowerCut(
                                     Path.of(arguments[0]),
                                     arguments[1],
-                                    Durability.valueOf(arguments[2]),
-                                    Long.parseLong(arguments[4]));
+                                    PowerCutLoad.Kind.valueOf(arguments[2]),
+                                    Long.parseLong(arguments[3]));
                     // The pool of the record stays open: power that is cut closes nothing.
-                    powerCut.record(Integer.parseInt(arguments[3]));
+                    powerCut.record();
                     powerCut.replay();
                 });
     }
 
-    private void record(int operations) throws IOException, InterruptedException {
+    private void record() throws IOException, InterruptedException {
         LoopFilesystem filesystem = LoopFilesystem.make(folder, disk, mkfs);
-        load(filesystem.root().resolve("disk.pool"), operations);
-        filesystem.pullDisk();
-    }
-
-    private void load(Path path, int operations) throws IOException, InterruptedException {
+        Path path = filesystem.root().resolve("disk.pool");
         BlockPool.create(path, PowerCutOracle.BLOCK_SIZE, POOL_SIZE, 0600).close();
         Path held = Files.createDirectory(folder.resolve("held"));
         BlockPool pool =
                 BlockPool.open(
                         path,
                         PoolOptions.DEFAULT
-                                .withDurability(durability)
-                                .withHeldWritesDirectory(held));
+                                .withDurability(kind.durability)
+                                .withHeldWritesDirectory(held)
+                                .withWriteCacheSize(kind.writeCacheSize()));
+        requireCache(held);
+        age(pool);
         Command.of("sync -f", path).succeed();
         disk.begin();
-        for (int i = 0; i < operations; i++) {
-            operate(pool);
-            if (durability == Durability.EVERY_WRITE) {
-                oracle.flushed(disk.position());
-            }
-        }
+        new PowerCutLoad(kind, pool, disk, oracle).run(random.split());
+        filesystem.pullDisk();
     }
 
-    private void operate(BlockPool pool) throws IOException {
-        int block = random.nextInt(BLOCKS);
-        long offset = (long) block * PowerCutOracle.BLOCK_SIZE;
-        int stamp = ++lastStamp;
-        switch (random.nextInt(20)) {
-            case 0, 1 -> {
-                oracle.changing(block, 0, disk.position());
-                pool.setZero(block);
-            }
-            case 2 -> {
-                oracle.changing(block, PowerCutOracle.ERROR, disk.position());
-                pool.setError(block);
-            }
-            case 3, 4, 5 -> {
-                if (oracle.latest(block) != PowerCutOracle.ERROR) {
-                    long value = PowerCutOracle.edited(oracle.latest(block), stamp);
-                    oracle.changing(block, value, disk.position());
-                    ByteBuffer half = PowerCutOracle.half(block, stamp);
-                    pool.writeBytes(offset + half.remaining(), half);
-                }
-            }
-            case 6 -> {
-                pool.flush();
-                oracle.flushed(disk.position());
-            }
-            default -> {
-                oracle.changing(block, PowerCutOracle.value(stamp), disk.position());
-                pool.write(block, PowerCutOracle.whole(block, stamp));
+    /**
+     * Leaves blocks that read as zeroes and lie where something else was, which must not return.
+     */
+    private void age(BlockPool pool) throws IOException {
+        int blockCount = kind.blockCount();
+        ByteBuffer bytes = ByteBuffer.allocateDirect(blockCount * PowerCutOracle.BLOCK_SIZE);
+        for (int block = 0; block < blockCount; block++) {
+            bytes.put(PowerCutOracle.whole(block, Integer.MAX_VALUE));
+        }
+        pool.writeBytes(0, bytes.flip());
+        pool.flush();
+        pool.zeroBytes(0, bytes.capacity());
+        pool.flush();
+    }
+
+    private void requireCache(Path held) throws IOException {
+        try (Stream<Path> files = Files.list(held)) {
+            boolean caches = files.anyMatch(file -> file.toString().endsWith("-cache"));
+            if (caches != kind.writeCacheSize() > 0) {
+                throw new AssertionFailedError(kind + ": a write cache is used: " + caches);
             }
         }
     }
 
     private void replay() throws IOException, InterruptedException {
-        TreeSet<Integer> cuts = new TreeSet<>(disk.flushes());
-        int flushes = cuts.size();
+        List<Integer> flushes = disk.flushes();
+        if (flushes.isEmpty()) {
+            throw new AssertionFailedError("the disk was never flushed, this shows nothing");
+        }
+        TreeSet<Integer> cuts = new TreeSet<>(flushes);
         for (int i = 0; i < RANDOM_CUTS; i++) {
             cuts.add(random.nextInt(disk.position() + 1));
+            // Just before a flush, most of what has to wait for each other is under way.
+            cuts.add(flushes.get(random.nextInt(flushes.size())) - 1);
         }
         Path held = Files.createDirectory(folder.resolve("held-after"));
         Path image = folder.resolve("image");
         Path mount = Files.createDirectory(folder.resolve("after"));
         for (int cut : cuts) {
             byte[] bytes = disk.afterPowerCut(cut, random);
-            for (Reader reader : List.<Reader>of(new OurReader(held), new TheirReader())) {
+            for (Reader reader :
+                    List.<Reader>of(
+                            new OurReader(kind.blockCount(), held),
+                            new TheirReader(kind.blockCount()))) {
                 Files.write(image, bytes);
                 Command.of("mount -o loop", image, mount).succeed();
                 verify(mount.resolve("disk.pool"), cut, reader);
@@ -137,7 +128,7 @@ final class PowerCut {
         }
         System.out.printf(
                 "%s, %s: %d events, %d flushes, %d power cuts%n",
-                mkfs, durability, disk.position(), flushes, cuts.size());
+                mkfs, kind, disk.position(), flushes.size(), cuts.size());
     }
 
     /** Opens a pool, which recovers it, and reads all blocks. */
@@ -148,7 +139,7 @@ final class PowerCut {
     private void verify(Path pool, int cut, Reader reader)
             throws IOException, InterruptedException {
         byte[][] blocks = reader.read(pool);
-        for (int block = 0; block < BLOCKS; block++) {
+        for (int block = 0; block < blocks.length; block++) {
             long value =
                     blocks[block].length == 0
                             ? PowerCutOracle.ERROR
@@ -162,13 +153,13 @@ final class PowerCut {
         Pools.checkWithPmempool(pool);
     }
 
-    private record OurReader(Path heldWrites) implements Reader {
+    private record OurReader(int blockCount, Path heldWrites) implements Reader {
         @Override
         public byte[][] read(Path path) throws IOException {
-            byte[][] blocks = new byte[BLOCKS][];
+            byte[][] blocks = new byte[blockCount][];
             PoolOptions options = PoolOptions.DEFAULT.withHeldWritesDirectory(heldWrites);
             try (BlockPool pool = BlockPool.open(path, options)) {
-                for (int block = 0; block < BLOCKS; block++) {
+                for (int block = 0; block < blockCount; block++) {
                     ByteBuffer target = ByteBuffer.allocate(PowerCutOracle.BLOCK_SIZE);
                     try {
                         pool.read(block, target);
@@ -182,12 +173,12 @@ final class PowerCut {
         }
     }
 
-    private record TheirReader() implements Reader {
+    private record TheirReader(int blockCount) implements Reader {
         @Override
         public byte[][] read(Path path) throws IOException {
-            byte[][] blocks = new byte[BLOCKS][];
+            byte[][] blocks = new byte[blockCount][];
             try (LibPmemblk pool = LibPmemblk.open(path, PowerCutOracle.BLOCK_SIZE)) {
-                for (int block = 0; block < BLOCKS; block++) {
+                for (int block = 0; block < blockCount; block++) {
                     try {
                         blocks[block] = pool.read(block);
                     } catch (IOException e) {

@@ -4,8 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import pmemblk.pool.Durability;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Power cuts below a real filesystem. */
 class PowerCutIT {
@@ -17,14 +16,13 @@ class PowerCutIT {
     private Path folder = Path.of("");
 
     @ParameterizedTest
-    @CsvSource({"ON_FLUSH, 300", "EVERY_WRITE, 50"})
-    void nothingIsTornForeignOrLostOnExt4(Durability durability, int operations) throws Exception {
+    @EnumSource
+    void nothingIsTornForeignOrLostOnExt4(PowerCutLoad.Kind load) throws Exception {
         long seed = System.nanoTime();
         for (int run = 0; run < RUNS; run++) {
             Path own = Files.createDirectory(folder.resolve("run" + run));
             System.out.println("seed " + (seed + run));
-            System.out.print(
-                    OwnMounts.run(PowerCut.class, own, MKFS, durability, operations, seed + run));
+            System.out.print(OwnMounts.run(PowerCut.class, own, MKFS, load, seed + run));
         }
     }
 }
