@@ -1,6 +1,7 @@
 package pmemblk.it;
 
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -51,6 +52,7 @@ class KillIT {
 
     private static void killAndVerify(int cycles, Path pool, int blockSize, String durability)
             throws Exception {
+        assertTrue(cycles > 0, "-Dkill.cycles=" + CYCLES + " is no cycle of this test, 10 is one");
         long seed = System.nanoTime();
         SplittableRandom random = new SplittableRandom(seed);
         VerifiedLoad load = new VerifiedLoad(CONNECTIONS, blockSize, seed);

@@ -1,5 +1,7 @@
 package pmemblk.it;
 
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.io.TempDir;
@@ -18,6 +20,7 @@ class PowerCutIT {
     @ParameterizedTest
     @EnumSource
     void nothingIsTornForeignOrLostOnExt4(PowerCutLoad.Kind load) throws Exception {
+        assertTrue(RUNS > 0, "-Dpowercut.runs=" + RUNS + " is no run, 1 is the least");
         long seed = System.nanoTime();
         for (int run = 0; run < RUNS; run++) {
             Path own = Files.createDirectory(folder.resolve("run" + run));
