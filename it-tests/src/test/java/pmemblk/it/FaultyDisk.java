@@ -3,6 +3,7 @@ package pmemblk.it;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -10,15 +11,24 @@ import org.jspecify.annotations.Nullable;
 import pmemblk.nbd.export.Export;
 import pmemblk.nbd.export.ExportInfo;
 
-/** A disk in memory that can be made to take long for every request, or to fail them. */
+/**
+ * A disk in memory that can be made to take long for every request, or to fail those of some kinds.
+ */
 final class FaultyDisk implements Export {
+    /** The kinds of requests. */
+    enum Access {
+        READ,
+        WRITE,
+        FLUSH
+    }
+
     private static final CountDownLatch HEALTHY = new CountDownLatch(0);
 
     private final byte[] bytes;
     private final ExportInfo info;
     private volatile long delayNanos;
     private volatile CountDownLatch healed = HEALTHY;
-    private volatile boolean fails;
+    private volatile Set<Access> failing = Set.of();
     private final AtomicInteger delayed = new AtomicInteger();
 
     FaultyDisk(int size) {
@@ -32,14 +42,14 @@ final class FaultyDisk implements Export {
         healed = new CountDownLatch(1);
     }
 
-    /** From now on each request fails. */
-    void fail() {
-        fails = true;
+    /** From now on each request of these kinds fails. */
+    void fail(Set<Access> kinds) {
+        failing = kinds;
     }
 
     /** All is well again, for requests that wait too. */
     void heal() {
-        fails = false;
+        failing = Set.of();
         healed.countDown();
     }
 
@@ -48,8 +58,8 @@ final class FaultyDisk implements Export {
         return delayed.get();
     }
 
-    private void suffer() throws IOException {
-        if (fails) {
+    private void suffer(Access access) throws IOException {
+        if (failing.contains(access)) {
             throw new IOException("the disk is faulty");
         }
         try {
@@ -78,7 +88,7 @@ final class FaultyDisk implements Export {
 
     @Override
     public void read(long offset, ByteBuffer target) throws IOException {
-        suffer();
+        suffer(Access.READ);
         synchronized (this) {
             target.put(bytes, (int) offset, target.remaining());
         }
@@ -91,7 +101,7 @@ final class FaultyDisk implements Export {
 
     @Override
     public void write(long offset, ByteBuffer source) throws IOException {
-        suffer();
+        suffer(Access.WRITE);
         synchronized (this) {
             source.get(bytes, (int) offset, source.remaining());
         }
@@ -109,7 +119,7 @@ final class FaultyDisk implements Export {
 
     @Override
     public void flush() throws IOException {
-        suffer();
+        suffer(Access.FLUSH);
     }
 
     @Override

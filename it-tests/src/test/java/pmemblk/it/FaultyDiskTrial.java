@@ -9,12 +9,15 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.opentest4j.AssertionFailedError;
+import pmemblk.it.FaultyDisk.Access;
 import pmemblk.pool.BlockPool;
 
 /**
@@ -28,6 +31,9 @@ final class FaultyDiskTrial {
         SLOW_WITHOUT_CACHE,
         FULL,
         FAULTY,
+        UNREADABLE,
+        UNWRITABLE,
+        UNFLUSHABLE,
         GONE
     }
 
@@ -71,7 +77,10 @@ final class FaultyDiskTrial {
                         case SLOW -> trial.slow("");
                         case SLOW_WITHOUT_CACHE -> trial.slow("--write-cache 0");
                         case FULL -> trial.full();
-                        case FAULTY -> trial.faulty();
+                        case FAULTY -> trial.faulty(EnumSet.allOf(Access.class));
+                        case UNREADABLE -> trial.unreadable();
+                        case UNWRITABLE -> trial.faulty(EnumSet.of(Access.WRITE));
+                        case UNFLUSHABLE -> trial.faulty(EnumSet.of(Access.FLUSH));
                         case GONE -> trial.gone();
                     }
                 });
@@ -234,14 +243,44 @@ final class FaultyDiskTrial {
         }
     }
 
-    /** After the disk has failed a sync, nothing changes any more until the next start. */
-    private void faulty() throws IOException, InterruptedException {
+    /** What cannot be read fails alone. */
+    private void unreadable() throws IOException, InterruptedException {
+        createPool();
+        ServerProcess server = serve();
+        try (server;
+                NbdConnection connection = connect(server, "disk")) {
+            disk.fail(EnumSet.of(Access.READ));
+            read(connection, COLD_BLOCK, EIO);
+            requireHeld(connection, 0, 1);
+            write(connection, 0, 1, 2, 0);
+            flush(connection, 0);
+            write(connection, NbdConnection.FUA, 2, 3, 0);
+            read(connection, COLD_BLOCK, EIO);
+            requireHeld(connection, 1, 2);
+            disk.heal();
+            requireHeld(connection, COLD_BLOCK, 1);
+        }
+        filesystem.remount();
+        try (ServerProcess next = serve();
+                NbdConnection connection = connect(next, "disk")) {
+            requireHeld(connection, 1, 2);
+            requireHeld(connection, 2, 3);
+            requireHeld(connection, COLD_BLOCK, 1);
+        }
+        Pools.checkWithPmempool(pool);
+    }
+
+    /**
+     * After the disk has failed a sync, or a write that was to be synced, nothing changes any more
+     * until the next start.
+     */
+    private void faulty(Set<Access> failing) throws IOException, InterruptedException {
         createPool();
         ServerProcess server = serve();
         try (NbdConnection connection = connect(server, "disk")) {
             write(connection, NbdConnection.FUA, 1, 2, 0);
-            disk.fail();
-            requireStopped(server, connection);
+            disk.fail(failing);
+            requireStopped(server, connection, failing.contains(Access.READ));
             disk.heal();
             write(connection, 0, 2, 4, EIO);
             flush(connection, EIO);
@@ -264,22 +303,26 @@ final class FaultyDiskTrial {
         ServerProcess server = serve();
         try (NbdConnection connection = connect(server, "disk")) {
             filesystem.pullDisk();
-            requireStopped(server, connection);
+            requireStopped(server, connection, true);
         }
         server.terminate();
         require(2, server.awaitEnd(), "exit status of a server whose disk is gone");
     }
 
-    private void requireStopped(ServerProcess server, NbdConnection connection)
+    private void requireStopped(ServerProcess server, NbdConnection connection, boolean readsFail)
             throws IOException, InterruptedException {
-        read(connection, COLD_BLOCK, EIO);
         requireHeld(connection, 0, 1);
         // It goes to the cache, and is not flushed.
-        tryWrite(connection, 3, 2);
+        write(connection, 0, 3, 2, 0);
         flush(connection, EIO);
         write(connection, 0, 2, 3, EIO);
         write(connection, NbdConnection.FUA, 2, 3, EIO);
         requireHeld(connection, 0, 1);
+        if (readsFail) {
+            read(connection, COLD_BLOCK, EIO);
+        } else {
+            requireHeld(connection, COLD_BLOCK, 1);
+        }
         server.awaitLog("failed");
         status.await("export 'disk' FAILED: takes no changes");
         try (NbdConnection other = connect(server, "memory")) {
