@@ -23,28 +23,26 @@ import pmemblk.pool.Durability;
 final class PowerCutLoad {
     /** What is done to the pool. */
     enum Kind {
-        BLOCK_BY_BLOCK(Durability.ON_FLUSH, 300),
-        BLOCK_BY_BLOCK_SYNCED(Durability.EVERY_WRITE, 50),
-        /** As {@code serve} does by default. */
-        MANY_THREADS_AND_BLOCKS(Durability.ON_FLUSH, 80),
-        MANY_THREADS_AND_BLOCKS_SYNCED(Durability.EVERY_WRITE, 12);
+        BLOCK_BY_BLOCK(Durability.ON_FLUSH, 1, 300),
+        BLOCK_BY_BLOCK_SYNCED(Durability.EVERY_WRITE, 1, 50),
+        /** With a write cache, as {@code serve} has one by default. */
+        MANY_THREADS_AND_BLOCKS(Durability.ON_FLUSH, 4, 80),
+        MANY_THREADS_AND_BLOCKS_SYNCED(Durability.EVERY_WRITE, 4, 12);
 
         final Durability durability;
+        private final int threadCount;
 
         /** Of each thread. */
         private final int operations;
 
-        Kind(Durability durability, int operations) {
+        Kind(Durability durability, int threadCount, int operations) {
             this.durability = durability;
+            this.threadCount = threadCount;
             this.operations = operations;
         }
 
-        boolean many() {
-            return this == MANY_THREADS_AND_BLOCKS || this == MANY_THREADS_AND_BLOCKS_SYNCED;
-        }
-
-        int threadCount() {
-            return many() ? 4 : 1;
+        private boolean many() {
+            return threadCount > 1;
         }
 
         private int ownBlocks() {
@@ -53,10 +51,10 @@ final class PowerCutLoad {
 
         /** The blocks from 0 on of all threads. */
         int blockCount() {
-            return threadCount() * ownBlocks() + (many() ? 256 : 0);
+            return threadCount * ownBlocks() + (many() ? 256 : 0);
         }
 
-        /** Less than one flush covers, so that it may find all lanes taken and the cache full. */
+        /** In bytes: less than the blocks of a flush have, so that some find the cache full. */
         long writeCacheSize() {
             return many() && durability == Durability.ON_FLUSH ? 1 << 20 : 0;
         }
@@ -91,8 +89,8 @@ final class PowerCutLoad {
     /** Runs all threads to their end. */
     void run(SplittableRandom random) throws InterruptedException {
         List<Future<Void>> running = new ArrayList<>();
-        try (ExecutorService threads = Executors.newFixedThreadPool(kind.threadCount())) {
-            for (int i = 0; i < kind.threadCount(); i++) {
+        try (ExecutorService threads = Executors.newFixedThreadPool(kind.threadCount)) {
+            for (int i = 0; i < kind.threadCount; i++) {
                 running.add(threads.submit(new Worker(i * kind.ownBlocks(), random.split())));
             }
             for (Future<Void> worker : running) {
@@ -156,7 +154,7 @@ final class PowerCutLoad {
         private Range anyRange() {
             boolean many = kind.many() && random.nextBoolean();
             int count = many ? random.nextInt(MANY_BLOCKS, MOST_BLOCKS + 1) : 1;
-            int firstShared = kind.threadCount() * kind.ownBlocks();
+            int firstShared = kind.threadCount * kind.ownBlocks();
             int shared = kind.blockCount() - firstShared;
             return shared > 0 && random.nextInt(3) == 0
                     ? new Range(firstShared + random.nextInt(shared - count + 1), count)
@@ -217,7 +215,7 @@ final class PowerCutLoad {
             oracle.returned(versions);
             unflushed.addAndGet(range.count);
             if (fua) {
-                pool.flushAsync(kind.threadCount()).join();
+                pool.flushAsync(kind.threadCount).join();
             }
             if (fua || kind.durability == Durability.EVERY_WRITE) {
                 durable(versions);
