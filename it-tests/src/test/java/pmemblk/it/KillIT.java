@@ -81,7 +81,9 @@ class KillIT {
 
     private static void killAndVerify(int cycles, Path pool, int blockSize, String durability)
             throws Exception {
-        assertTrue(cycles > 0, "-Dkill.cycles=" + CYCLES + " is no cycle of this test, 10 is one");
+        assertTrue(
+                cycles > 0,
+                "-Dkill.cycles=" + CYCLES + " is none of this test, 10 is the least for all");
         long seed = System.nanoTime();
         SplittableRandom random = new SplittableRandom(seed);
         VerifiedLoad load = new VerifiedLoad(CONNECTIONS, blockSize, seed);
