@@ -1,13 +1,16 @@
 package pmemblk.pool.btt;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.UUID;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -27,6 +30,22 @@ class GroupCommitTest {
                 new CrashModel.Counts(),
                 maker,
                 (kind, size, model) -> new CrashMedium(kind, size));
+    }
+
+    @Test
+    void aCheckpointMakesDurableWhatWasPublishedBefore() throws IOException {
+        CrashMedium medium = new CrashMedium(Medium.Kind.FILE, 17 << 20);
+        BttSite site = new BttSite(medium, 8192, new UUID(1, 2), 512);
+        BlockTranslationTable table = BlockTranslationTable.open(site, true, false, null);
+        for (int lba = 0; lba < table.laneCount(); lba++) {
+            table.write(lba, MemorySegment.ofArray(new byte[512]));
+        }
+        table.flush();
+        assertTrue(medium.isDirty(0, medium.size()), "nothing was published");
+
+        table.checkpoint();
+
+        assertFalse(medium.isDirty(0, medium.size()));
     }
 
     @Test
