@@ -81,11 +81,6 @@ final class BttArena {
         return info.externalNlba();
     }
 
-    /** Bytes a block. */
-    int blockSize() {
-        return info.externalLbaSize();
-    }
-
     BlockMap map() {
         return map;
     }
@@ -370,6 +365,7 @@ final class BttArena {
             return Edit.OVERTAKEN;
         }
         long old = postmapOffset(premapLba, entry);
+        requireNotFree(lane, premapLba, entry);
         int slot = readers.enter(MapEntry.postmapLba(entry), 1);
         try {
             if (map.get(premapLba) != entry || !medium.readNow(old, scratch)) {
@@ -405,6 +401,7 @@ final class BttArena {
             return swapEdited(lane, premapLba, entry, scratch);
         }
         long old = postmapOffset(premapLba, entry);
+        requireNotFree(lane, premapLba, entry);
         int slot = readers.enter(MapEntry.postmapLba(entry), 1);
         try {
             if (map.get(premapLba) != entry) {
@@ -415,6 +412,20 @@ final class BttArena {
             return swapEdited(lane, premapLba, entry, scratch);
         } finally {
             readers.leave(slot);
+        }
+    }
+
+    /**
+     * Sees that a block that is to be read does not lie where its new content is to be put: on a
+     * damaged medium the reader would wait for itself.
+     */
+    private void requireNotFree(int lane, int premapLba, int entry) throws IOException {
+        int free = flog.freeBlock(lane);
+        if (MapEntry.postmapLba(entry) == free) {
+            throw new IOException(
+                    ("arena %d: map entry of block %d names block %d, which is the free one of lane"
+                                    + " %d; stop, and check the pool")
+                            .formatted(index, premapLba, free, lane));
         }
     }
 

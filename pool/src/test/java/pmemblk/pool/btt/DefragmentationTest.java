@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.UUID;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -29,13 +30,14 @@ class DefragmentationTest {
         private final SplittableRandom random = new SplittableRandom(1);
         private final long[] content = new long[BLOCKS];
         private final BttSite site;
+        private final CrashMedium medium;
         private final BlockTranslationTable table;
 
         /** How many blocks were written by the last defragmentation. */
         private int moves;
 
         Disk(Medium.Kind kind) throws IOException {
-            CrashMedium medium =
+            medium =
                     new CrashMedium(Medium.Kind.FILE, 17 << 20) {
                         @Override
                         public Kind kind() {
@@ -170,6 +172,46 @@ class DefragmentationTest {
         assertTrue(rounds > 10, rounds + " rounds");
         assertTrue(disk.pairs() > BLOCKS * 9L / 10);
         disk.verify();
+    }
+
+    /** The lanes that hold their writes free the places where these blocks belong. */
+    @ParameterizedTest
+    @EnumSource(names = {"TMPFS", "FILE"})
+    void aFewBlocksFarApart(Medium.Kind kind) throws IOException {
+        Disk disk = new Disk(kind);
+        disk.writeInOrder();
+        disk.table.checkpoint();
+        disk.defragment(Integer.MAX_VALUE);
+        int before = disk.pairs();
+        for (int i = 0; i < 100; i++) {
+            disk.write(i * (BLOCKS / 100) + 10);
+        }
+        disk.table.flush();
+
+        assertTrue(disk.defragment(Integer.MAX_VALUE));
+
+        int after = disk.pairs();
+        assertTrue(after >= before, before + " pairs of neighbours before, after " + after);
+        disk.verify();
+    }
+
+    /** It could neither be read while it is filled, nor filled while it is read. */
+    @Test
+    void aBlockThatTheMapHasWhereALaneIsFree() throws IOException {
+        Disk disk = new Disk(Medium.Kind.TMPFS);
+        InfoBlock info = InfoBlocks.read(disk.site, false).getFirst();
+        disk.medium.store(
+                disk.site.base() + info.mapOffset() + 3 * MapEntry.SIZE,
+                MapEntry.normal(info.externalNlba()));
+
+        MemorySegment part = MemorySegment.ofArray(new byte[1]);
+        IOException failure = assertThrows(IOException.class, () -> disk.table.edit(3, 0, part));
+
+        assertEquals(
+                "arena 0: map entry of block 3 names block %d, which is the free one of lane 0;"
+                                .formatted(info.externalNlba())
+                        + " stop, and check the pool",
+                failure.getMessage());
     }
 
     /** What holds no data stays as it is. */
