@@ -71,6 +71,10 @@ final class Defragmentation {
      * @return false if it was told to stop before it was done
      */
     boolean run() throws IOException {
+        if (mayMove()) {
+            // A lane is taken while its write is logged, and where that was, others may belong.
+            path.releaseLanes();
+        }
         do {
             heldCount = 0;
             for (int lane = 0; lane < lanes.count() && mayMove(); lane++) {

@@ -46,10 +46,11 @@ final class Lanes {
 
     /** Takes this lane if it is idle. */
     boolean tryTake(int lane) {
-        if (!idleCount.tryAcquire()) {
+        long bit = 1L << lane;
+        // Looked at before, lest others find no permit for a lane that is idle.
+        if ((idle.get(lane / Long.SIZE) & bit) == 0 || !idleCount.tryAcquire()) {
             return false;
         }
-        long bit = 1L << lane;
         long before = idle.getAndUpdate(lane / Long.SIZE, lanes -> lanes & ~bit);
         if ((before & bit) == 0) {
             idleCount.release();
