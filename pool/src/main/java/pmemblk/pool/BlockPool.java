@@ -78,7 +78,7 @@ public final class BlockPool implements AutoCloseable {
         this.held = held;
         this.cached = cached;
         this.timer = new CommitTimer(table);
-        this.defragmenter = new Defragmenter(path, table.table(), operations);
+        this.defragmenter = new Defragmenter(path, table, operations);
     }
 
     /**

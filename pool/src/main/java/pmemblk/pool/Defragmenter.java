@@ -5,7 +5,7 @@ import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pmemblk.pool.btt.BlockTranslationTable;
+import pmemblk.pool.btt.CachedTable;
 
 /**
  * Brings the blocks of a pool back together when some were written and nobody uses it. In memory an
@@ -22,10 +22,10 @@ final class Defragmenter extends BackgroundThread {
     private static final long PERIOD_NANOS = TimeUnit.SECONDS.toNanos(1);
 
     private final Path path;
-    private final BlockTranslationTable table;
+    private final CachedTable table;
     private final Operations operations;
 
-    Defragmenter(Path path, BlockTranslationTable table, Operations operations) {
+    Defragmenter(Path path, CachedTable table, Operations operations) {
         super("pmemblk-defragmenter");
         this.path = path;
         this.table = table;

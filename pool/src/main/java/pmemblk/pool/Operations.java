@@ -26,13 +26,17 @@ final class Operations {
         }
     }
 
-    /** Whether none is under way, nor has begun since {@link #forgetUse}. */
+    /** Whether none is under way, nor has begun since {@link #forgetUse}, and more may begin. */
     boolean areIdle() {
-        return !used && (state.get() & ~CLOSED) == 0;
+        return !used && state.get() == 0;
     }
 
+    /** Forgets all use before, but of those that are under way. */
     void forgetUse() {
         used = false;
+        if (state.get() != 0) {
+            used = true;
+        }
     }
 
     void end() {

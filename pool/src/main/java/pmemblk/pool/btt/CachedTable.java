@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -281,6 +282,14 @@ public final class CachedTable {
             }
             return more;
         }
+    }
+
+    /**
+     * As {@link BlockTranslationTable#defragment}, but tells to stop while the cache has blocks:
+     * they will be replaced soon.
+     */
+    public boolean defragment(BooleanSupplier goesOn) throws IOException {
+        return table.defragment(() -> goesOn.getAsBoolean() && filledCache() == null);
     }
 
     /** Returns once every change that returned before is durable, as far as the medium goes. */
