@@ -12,6 +12,7 @@ import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.SplittableRandom;
@@ -479,14 +480,19 @@ class BlockPoolTest {
     }
 
     @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void aFileDeletedUnderAnOpenPoolTakesNoMoreChangesAndCanBeRead(boolean onDisk)
-            throws IOException {
+    @CsvSource({"true, true", "true, false", "false, true", "false, false"})
+    void aFileDeletedOrReplacedUnderAnOpenPoolTakesNoMoreChangesAndCanBeRead(
+            boolean onDisk, boolean replaced) throws IOException {
         Path path = (onDisk ? folder : inMemory).resolve("disk.pool");
         BlockPool.create(path, 4096, 20 * MIB, 0600).close();
         BlockPool pool = openHolding(path);
         pool.write(7, ByteBuffer.wrap(filled(4096, 7)));
-        Files.delete(path);
+        if (replaced) {
+            Path other = Files.createFile(path.resolveSibling("other.pool"));
+            Files.move(other, path, StandardCopyOption.REPLACE_EXISTING);
+        } else {
+            Files.delete(path);
+        }
 
         PoolFailedException first = assertThrows(PoolFailedException.class, pool::flush);
         requireSays(first, "deleted or replaced", "it can still be read");
@@ -496,6 +502,42 @@ class BlockPoolTest {
         assertThrows(PoolFailedException.class, pool::flush);
         assertEquals(7, read(pool, 7)[0]);
         assertThrows(IOException.class, pool::close);
+    }
+
+    /** As by cp, which leaves name, size and inode as they are. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aFileOverwrittenByACopyUnderAnOpenPoolTakesNoMoreChanges(boolean onDisk)
+            throws IOException {
+        Path path = (onDisk ? folder : inMemory).resolve("disk.pool");
+        BlockPool.create(path, 4096, 20 * MIB, 0600).close();
+        byte[] copy = Files.readAllBytes(path);
+        BlockPool pool = openHolding(path);
+        pool.write(7, ByteBuffer.wrap(filled(4096, 7)));
+        pool.flush();
+        Files.write(path, copy);
+
+        IOException first =
+                assertThrows(
+                        IOException.class,
+                        () -> {
+                            pool.write(8, ByteBuffer.wrap(filled(4096, 8)));
+                            pool.flush();
+                        });
+        requireSays(first, "another program has written to the pool's file");
+        assertThrows(PoolException.class, () -> pool.setZero(7));
+        assertThrows(PoolException.class, () -> pool.write(8, ByteBuffer.allocate(4096)));
+        requireSays(new IOException(pool.failureReason()), "another program");
+        if (onDisk) {
+            assertThrows(IOException.class, () -> read(pool, 7));
+            assertThrows(IOException.class, pool::close);
+        } else {
+            pool.close();
+        }
+        assertTrue(BlockPool.check(path, 0).isConsistent());
+        try (BlockPool restored = BlockPool.open(path, PoolOptions.DEFAULT)) {
+            assertEquals(0, read(restored, 7)[0]);
+        }
     }
 
     @Test

@@ -463,7 +463,11 @@ final class BttArena {
         try {
             return path.swap(this, lane, premapLba, oldEntry, free);
         } catch (IOException | RuntimeException | Error e) {
-            failure = refusal("a write of its block " + premapLba + " failed half-way", e);
+            failure =
+                    refusal(
+                            "a write of its block %d failed half-way: %s"
+                                    .formatted(premapLba, e.getMessage()),
+                            e);
             throw e;
         }
     }

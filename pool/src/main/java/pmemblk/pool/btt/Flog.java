@@ -27,7 +27,9 @@ final class Flog {
     static final long PAIR_STRIDE = 64;
 
     private static final long SLOT_SIZE = 16;
+    private static final long OLD_MAP = 4;
     private static final long NEW_MAP = 8;
+    private static final long SEQ = 12;
 
     /** A lane's free block while its pair has no current slot, or one that makes no sense. */
     private static final int BROKEN = -2;
@@ -41,6 +43,9 @@ final class Flog {
 
     /** The pairs as on the medium, kept up by {@link #logUnsynced}. */
     private final MemorySegment pairs;
+
+    /** Where the pairs are read to, to see whether they are so still. */
+    private final MemorySegment found;
 
     /** What a lane's owner knows of its pair. */
     private static final class Lane {
@@ -59,9 +64,9 @@ final class Flog {
             long base = slot * SLOT_SIZE;
             return new Slot(
                     pair.get(WORD, base),
-                    pair.get(WORD, base + 4),
-                    pair.get(WORD, base + 8),
-                    pair.get(WORD, base + 12));
+                    pair.get(WORD, base + OLD_MAP),
+                    pair.get(WORD, base + NEW_MAP),
+                    pair.get(WORD, base + SEQ));
         }
     }
 
@@ -83,6 +88,7 @@ final class Flog {
         this.offset = offset;
         this.lanes = new Lane[laneCount];
         this.pairs = Arena.ofAuto().allocate(laneCount * PAIR_STRIDE, Long.BYTES);
+        this.found = Arena.ofAuto().allocate(laneCount * PAIR_STRIDE, Long.BYTES);
     }
 
     /**
@@ -185,6 +191,32 @@ final class Flog {
     }
 
     /**
+     * Sees that nobody else has changed the pairs since {@link #logUnsynced} did, as far as they
+     * are in memory; for one thread at a time. If somebody has, no block can be read any more.
+     */
+    void requireUntouched() throws IOException {
+        if (medium.readNow(offset, found) && found.mismatch(pairs) >= 0) {
+            medium.refuseReads();
+            throw touched();
+        }
+    }
+
+    /** Sees that nobody else has changed a lane's current slot since {@link #log} made it so. */
+    void requireUntouched(int lane) throws IOException {
+        Lane state = lanes[lane];
+        long slot = offset + lane * PAIR_STRIDE + state.currentSlot * SLOT_SIZE;
+        if (medium.load(slot + SEQ) != state.seq
+                || MapEntry.postmapLba(medium.load(slot + OLD_MAP)) != state.freeBlock) {
+            throw touched();
+        }
+    }
+
+    private static IOException touched() {
+        return new IOException(
+                "another program has written to the pool's file; stop, and restore a copy");
+    }
+
+    /**
      * Logs one swap, durably, in the lane's idle slot: recovery now finishes it. The data of the
      * new block is durable already.
      *
@@ -210,9 +242,9 @@ final class Flog {
             Lane lane = lanes[swap.lane()];
             long slot = swap.lane() * PAIR_STRIDE + (lane.currentSlot ^ 1) * SLOT_SIZE;
             pairs.set(WORD, slot, swap.premapLba());
-            pairs.set(WORD, slot + 4, swap.oldEntry());
+            pairs.set(WORD, slot + OLD_MAP, swap.oldEntry());
             pairs.set(WORD, slot + NEW_MAP, MapEntry.normal(swap.postmapLba()));
-            pairs.set(WORD, slot + 12, next(lane.seq));
+            pairs.set(WORD, slot + SEQ, next(lane.seq));
         }
         medium.write(offset + first, pairs.asSlice(first, swaps.size() * PAIR_STRIDE));
         for (HeldWrite swap : swaps) {
@@ -244,9 +276,9 @@ final class Flog {
             long slot = lane * PAIR_STRIDE;
             int free = MapEntry.ZERO | info.externalNlba() + lane;
             area.set(WORD, slot, lane);
-            area.set(WORD, slot + 4, free);
-            area.set(WORD, slot + 8, free);
-            area.set(WORD, slot + 12, 1);
+            area.set(WORD, slot + OLD_MAP, free);
+            area.set(WORD, slot + NEW_MAP, free);
+            area.set(WORD, slot + SEQ, 1);
         }
     }
 }

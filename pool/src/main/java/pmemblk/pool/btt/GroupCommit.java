@@ -6,6 +6,7 @@ import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
@@ -92,7 +93,7 @@ class GroupCommit implements WritePath {
     /** When the last commit began, by {@link System#nanoTime}. */
     private volatile long lastCommitNanos = System.nanoTime();
 
-    /** Why nothing can be made durable any more; set once, by a commit. */
+    /** Why a commit has failed; set once, by that. */
     private volatile @Nullable Throwable failure;
 
     /** What one commit makes durable: the data are, when it is completed. */
@@ -130,15 +131,21 @@ class GroupCommit implements WritePath {
 
     @Override
     public void requireSound() throws CommitFailedException {
-        Throwable cause = failure;
+        Throwable cause = failure();
         if (cause != null) {
             throw new CommitFailedException(cause);
         }
     }
 
+    /** Why nothing can be made durable any more, or null if it can. */
+    private @Nullable Throwable failure() {
+        Throwable cause = failure;
+        return cause == null ? medium.writeFailure() : cause;
+    }
+
     @Override
     public @Nullable String failureReason() {
-        Throwable cause = failure;
+        Throwable cause = failure();
         return cause == null ? null : new CommitFailedException(cause).getMessage();
     }
 
@@ -322,6 +329,7 @@ class GroupCommit implements WritePath {
             long stored = entriesStored.get();
             if (!batch.isEmpty() || !prepared.isEmpty() || stored != entriesDurable) {
                 lastCommitNanos = System.nanoTime();
+                requireUntouched(batch);
                 log(batch.writes());
                 Filling.store(batch.filled());
                 sync();
@@ -404,6 +412,16 @@ class GroupCommit implements WritePath {
      */
     boolean mayLogNext(HeldWrite write) throws IOException {
         return mayStore(write.arena(), write.premapLba());
+    }
+
+    /** Sees that what a batch builds on is what its arenas were left as. */
+    private static void requireUntouched(Batch batch) throws IOException {
+        Set<BttArena> arenas = new HashSet<>();
+        batch.writes().forEach(write -> arenas.add(write.arena()));
+        batch.filled().forEach(frozen -> arenas.add(frozen.line().arena()));
+        for (BttArena arena : arenas) {
+            arena.flog().requireUntouched();
+        }
     }
 
     /** Logs swaps; the entries that they replace are durable since the first sync. */

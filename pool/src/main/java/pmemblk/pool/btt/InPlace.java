@@ -68,6 +68,7 @@ final class InPlace implements WritePath {
     public boolean swap(BttArena arena, int lane, int premapLba, int oldEntry, int postmapLba)
             throws IOException {
         BlockMap map = arena.map();
+        arena.flog().requireUntouched(lane);
         arena.flog().log(lane, premapLba, oldEntry, MapEntry.normal(postmapLba));
         map.set(premapLba, MapEntry.normal(postmapLba));
         map.persist(premapLba, 1);

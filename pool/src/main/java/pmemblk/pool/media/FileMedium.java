@@ -47,8 +47,11 @@ final class FileMedium implements Medium {
     /** The last persist that a sync covered; guarded by {@link #syncLock}. */
     private long persistsDone;
 
-    /** Whether there are holes where data was; set once, under {@link #syncLock}. */
-    private volatile boolean cutShort;
+    /** Whether there are holes, or bytes of others, where data was; set once. */
+    private volatile boolean readsRefused;
+
+    /** Why a write failed, the first one; set once. */
+    private volatile @Nullable IOException writeFailure;
 
     /** Why the file can no longer be made durable; guarded by {@link #syncLock}. */
     private @Nullable IOException syncFailure;
@@ -78,8 +81,8 @@ final class FileMedium implements Medium {
             }
             return;
         }
-        if (cutShort) {
-            throw new EOFException(file.path() + " was cut short, and lost bytes");
+        if (readsRefused) {
+            throw new IOException(file.path() + " was cut short or overwritten under its server");
         }
         long done = 0;
         while (done < target.byteSize()) {
@@ -95,7 +98,7 @@ final class FileMedium implements Medium {
 
     @Override
     public boolean readNow(long offset, MemorySegment target) {
-        return !cutShort
+        return !readsRefused
                 && target.isNative()
                 && Linux.readNow(file.fd(), offset, target) == target.byteSize();
     }
@@ -112,8 +115,25 @@ final class FileMedium implements Medium {
         while (done < source.byteSize()) {
             long length = Math.min(MAX_WRITE, source.byteSize() - done);
             MemorySegment part = source.asSlice(done, length);
-            done += Linux.write(file.fd(), offset + done, part, file.path());
+            try {
+                done += Linux.write(file.fd(), offset + done, part, file.path());
+            } catch (NoSpaceException e) {
+                throw e;
+            } catch (IOException e) {
+                writeFailure = e;
+                throw e;
+            }
         }
+    }
+
+    @Override
+    public @Nullable IOException writeFailure() {
+        return writeFailure;
+    }
+
+    @Override
+    public void refuseReads() {
+        readsRefused = true;
     }
 
     @Override
@@ -180,7 +200,7 @@ final class FileMedium implements Medium {
                     requireWhole();
                     Linux.syncData(file.fd(), file.path());
                 } catch (IOException e) {
-                    cutShort = e instanceof LockedFile.CutShortException;
+                    readsRefused |= e instanceof LockedFile.CutShortException;
                     syncFailure = e;
                 }
                 persistsDone = covered;

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Several media in a row, each from some offset on: the parts of a pool set as one medium. Parts
@@ -130,6 +131,22 @@ public final class JoinedMedium implements Medium {
         for (Part part : parts) {
             part.medium.requireWhole();
         }
+    }
+
+    @Override
+    public @Nullable IOException writeFailure() {
+        for (Part part : parts) {
+            IOException failure = part.medium.writeFailure();
+            if (failure != null) {
+                return failure;
+            }
+        }
+        return null;
+    }
+
+    @Override
+    public void refuseReads() {
+        parts.forEach(part -> part.medium.refuseReads());
     }
 
     @Override

@@ -2,6 +2,7 @@ package pmemblk.pool.media;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A range of bytes, numbered from 0, that outlives the process and can be made durable.
@@ -137,6 +138,17 @@ public interface Medium extends AutoCloseable {
      * Fails if what is written is lost all the same, since the file has lost its name, or bytes.
      */
     void requireWhole() throws IOException;
+
+    /**
+     * Why an earlier write or store has failed, other than for want of room, or null if none has:
+     * what was to be written there cannot be relied on, and the device likewise.
+     */
+    default @Nullable IOException writeFailure() {
+        return null;
+    }
+
+    /** Has all reads fail from now on, as far as it can: the bytes are somebody else's. */
+    default void refuseReads() {}
 
     /** Begins with what {@link #persist} will soon be asked for, where that takes long. */
     default void startPersist() {}

@@ -52,6 +52,7 @@ class IoFailureTest {
         private final Set<Long> allocatedUnits = new HashSet<>();
         private BooleanSupplier counting = () -> true;
         private int left = Integer.MAX_VALUE;
+        private @Nullable IOException writeFailure;
 
         FailingMedium(Kind kind, long size, Access failing, SplittableRandom random) {
             super(kind, size);
@@ -88,6 +89,13 @@ class IoFailureTest {
             super.read(offset, target);
         }
 
+        /** What is in memory is read without the device; else it would not be read now. */
+        @Override
+        public boolean readNow(long offset, MemorySegment target) throws IOException {
+            super.read(offset, target);
+            return true;
+        }
+
         @Override
         public int load(long offset) throws IOException {
             failIf(fails(Access.READ));
@@ -96,7 +104,10 @@ class IoFailureTest {
 
         @Override
         public void write(long offset, MemorySegment source) throws IOException {
-            failIf(fails(Access.WRITE));
+            if (fails(Access.WRITE)) {
+                writeFailure = new IOException("the device fails");
+                throw writeFailure;
+            }
             place(offset, source.byteSize());
             super.write(offset, source);
         }
@@ -111,6 +122,11 @@ class IoFailureTest {
                 throw new NoSpaceException("disk.pool", "the device is full");
             }
             allocatedUnits.addAll(units);
+        }
+
+        @Override
+        public @Nullable IOException writeFailure() {
+            return writeFailure;
         }
 
         @Override
@@ -168,9 +184,10 @@ class IoFailureTest {
             int failures = 0;
             for (int step = 0; step < STEPS; step++) {
                 IOException failure = attempt(model, random);
-                assertFalse(stopped && failure == null, "acknowledged after a failed commit");
-                if (failure instanceof CommitFailedException) {
-                    stopped = true;
+                assertFalse(stopped && failure == null, "acknowledged after a failure");
+                stopped = !concernsOneRequest(failing) && medium.hasFailed();
+                if (failing == Access.READ) {
+                    assertFalse(failure instanceof CommitFailedException, "a read ended it all");
                 } else if (failing == Access.SYNC && medium.hasFailed()) {
                     assertInstanceOf(CommitFailedException.class, failure);
                 }
@@ -292,6 +309,7 @@ class IoFailureTest {
             if (failing == Access.SYNC) {
                 model.reopenAfterFailure(medium.afterKill(), true);
             } else {
+                medium.writeFailure = null; // the next process knows nothing of it
                 model.restart();
                 model.verifyKill(20, damage);
             }
