@@ -17,6 +17,7 @@ import pmemblk.pool.btt.Guid;
 import pmemblk.pool.btt.HeldTable;
 import pmemblk.pool.media.LockedFile;
 import pmemblk.pool.media.Medium;
+import pmemblk.pool.media.NoSpaceException;
 
 /**
  * The file on tmpfs that holds a pool's {@link HeldTable}, and the mark in the pool that ties the
@@ -168,8 +169,15 @@ final class HeldTableFile implements AutoCloseable {
 
     private static HeldTableFile make(Path file, PoolFiles pool) throws IOException {
         Medium medium;
+        long size = PAGE + HeldTable.size(HeldTable.MAX_LINES);
         try {
-            medium = LockedFile.create(file, PAGE + HeldTable.size(HeldTable.MAX_LINES)).medium();
+            medium = LockedFile.create(file, size).medium();
+        } catch (NoSpaceException e) {
+            throw new PoolFileException(
+                    "%s: no room for an account of held writes, of %d bytes; make room there, or ask"
+                                    .formatted(file, size)
+                            + " for every write to be durable",
+                    e);
         } catch (IOException e) {
             throw PoolFiles.translated(file, e);
         }

@@ -15,7 +15,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -226,21 +228,56 @@ class BlockPoolTest {
     /** What the JVM throws there is an Error; the file must not stay locked for that. */
     @Test
     void aHoleThatAFullMemoryCannotFillIsToldAndNothingStaysOpen() throws Exception {
+        withSmallMemory(
+                mount -> {
+                    Path file = mount.resolve("disk.pool");
+                    try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+                        sparse.setLength(20 * MIB);
+                    }
+                    for (int i = 0; i < 2; i++) {
+                        requireSays(
+                                assertThrows(
+                                        PoolFileException.class,
+                                        () -> BlockPool.create(file, 512, 0, 0600)),
+                                "a page cannot be had");
+                    }
+                });
+    }
+
+    @Test
+    void aPoolWhoseHeldWritesHaveNoRoomIsRefusedAndLeftAlone() throws Exception {
+        create(4096, 20 * MIB).close();
+        byte[] before = Files.readAllBytes(path());
+        withSmallMemory(
+                mount -> {
+                    PoolOptions options =
+                            PoolOptions.DEFAULT
+                                    .withDurability(Durability.ON_FLUSH)
+                                    .withHeldWritesDirectory(mount);
+                    requireSays(
+                            assertThrows(
+                                    PoolFileException.class, () -> BlockPool.open(path(), options)),
+                            "no room for an account of held writes",
+                            "make room there");
+                    try (Stream<Path> left = Files.list(mount)) {
+                        assertEquals(List.of(), left.toList());
+                    }
+                });
+        assertArrayEquals(before, Files.readAllBytes(path()));
+        open().close();
+    }
+
+    private interface Use {
+        void of(Path mount) throws Exception;
+    }
+
+    /** Uses a tmpfs with room for 64 KiB. */
+    private void withSmallMemory(Use use) throws Exception {
         assumeTrue("root".equals(System.getProperty("user.name")), "only root may mount");
         Path mount = Files.createDirectory(folder.resolve("full"));
         run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount.toString());
         try {
-            Path file = mount.resolve("disk.pool");
-            try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
-                sparse.setLength(20 * MIB);
-            }
-            for (int i = 0; i < 2; i++) {
-                requireSays(
-                        assertThrows(
-                                PoolFileException.class,
-                                () -> BlockPool.create(file, 512, 0, 0600)),
-                        "a page cannot be had");
-            }
+            use.of(mount);
         } finally {
             run("umount", "--lazy", mount.toString());
         }
