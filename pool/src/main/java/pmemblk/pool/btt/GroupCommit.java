@@ -90,6 +90,12 @@ class GroupCommit implements WritePath {
     /** How many of those are durable. */
     private volatile long entriesDurable;
 
+    /** How often entries of logged writes were stored. */
+    private final AtomicLong publications = new AtomicLong();
+
+    /** How many of those are durable, at least. */
+    private volatile long publicationsDurable;
+
     /** When the last commit began, by {@link System#nanoTime}. */
     private volatile long lastCommitNanos = System.nanoTime();
 
@@ -304,9 +310,10 @@ class GroupCommit implements WritePath {
     public void checkpoint() throws IOException {
         flush();
         publishLogged();
-        // Others may have been published since the last sync: it takes one more in any case.
-        entriesStored.incrementAndGet();
-        flush();
+        if (publications.get() != publicationsDurable) {
+            entriesStored.incrementAndGet();
+            flush();
+        }
     }
 
     @Override
@@ -327,6 +334,7 @@ class GroupCommit implements WritePath {
             Batch batch = prepared;
             prepared = prepare ? freeze() : Batch.EMPTY;
             long stored = entriesStored.get();
+            long published = publications.get();
             if (!batch.isEmpty() || !prepared.isEmpty() || stored != entriesDurable) {
                 lastCommitNanos = System.nanoTime();
                 requireUntouched(batch);
@@ -334,6 +342,7 @@ class GroupCommit implements WritePath {
                 Filling.store(batch.filled());
                 sync();
                 entriesDurable = stored;
+                publicationsDurable = published;
                 keepLogged(batch.writes());
                 filling.letGo(batch.filled());
             }
@@ -499,6 +508,7 @@ class GroupCommit implements WritePath {
             entries[i] = MapEntry.normal(writes.get(i).postmapLba());
         }
         map.setEach(blocks, entries);
+        publications.incrementAndGet();
         for (HeldWrite write : writes) {
             map.held().remove(write);
             write.reach(HeldWrite.Stage.PUBLISHED);
