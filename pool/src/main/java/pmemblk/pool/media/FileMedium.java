@@ -200,7 +200,9 @@ final class FileMedium implements Medium {
                     requireWhole();
                     Linux.syncData(file.fd(), file.path());
                 } catch (IOException e) {
-                    readsRefused |= e instanceof LockedFile.CutShortException;
+                    if (e instanceof LockedFile.CutShortException) {
+                        refuseReads();
+                    }
                     syncFailure = e;
                 }
                 persistsDone = covered;

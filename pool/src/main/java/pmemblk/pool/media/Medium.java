@@ -73,7 +73,8 @@ public interface Medium extends AutoCloseable {
 
     /**
      * The 4-byte word at an offset that is a multiple of 4, read whole, with acquire semantics. A
-     * word that is ever loaded must be changed by {@link #store} alone.
+     * word that is ever loaded must be changed by {@link #store} alone, in memory also by {@link
+     * #storeLong}.
      */
     int load(long offset) throws IOException;
 
