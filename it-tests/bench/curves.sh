@@ -330,8 +330,8 @@ curve_time() {
   echo
   echo "$(uname -sr), $(nproc) CPUs, $secs s a measurement, one client on a Unix socket." \
     "pmemblk-nbd of $(git -C "$here" describe --always --dirty 2>/dev/null || echo 'no commit')." \
-    "Pools in $(findmnt -no FSTYPE -T "$dir"); those on a disk in" \
-    "$(findmnt -no FSTYPE -T "$disk"). Load average $(cut -d' ' -f1 /proc/loadavg) before."
+    "Pools in $(findmnt -fno FSTYPE -T "$dir"); those on a disk in" \
+    "$(findmnt -fno FSTYPE -T "$disk"). Load average $(cut -d' ' -f1 /proc/loadavg) before."
 } >"$out/curves.md"
 for c in ${curves//,/ }; do
   "curve_${c//-/_}"
