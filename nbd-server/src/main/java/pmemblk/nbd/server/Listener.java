@@ -35,10 +35,10 @@ record Listener(Channel channel, @Nullable Path socketFile) {
     private static final int MAX_UNIX_PATH = 107;
 
     /**
-     * Bytes that a Unix socket takes of replies before its client reads them, as far as the system
-     * allows; Linux allows itself twice as many. Who waits for room in one is not woken before
-     * three quarters of it are read, and with the system's 208 KiB the client then had nothing left
-     * to do until more came.
+     * Bytes of replies that a Unix socket takes before its client reads them, as far as the system
+     * allows, which counts them twice. Linux wakes who waits for room once three quarters are read
+     * (unix_writable in net/unix/af_unix.c): with its default of 208 KiB the client then has little
+     * left to read while this side wakes up.
      */
     private static final int UNIX_SEND_BUFFER = 512 << 10;
 
