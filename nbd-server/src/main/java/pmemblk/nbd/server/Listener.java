@@ -36,7 +36,7 @@ record Listener(Channel channel, @Nullable Path socketFile) {
 
     /**
      * Bytes of replies that a Unix socket takes before its client reads them, as far as the system
-     * allows, which counts them twice. Linux wakes who waits for room once three quarters are read
+     * allows, which doubles it. Linux wakes who waits for room once three quarters are read
      * (unix_writable in net/unix/af_unix.c): with its default of 208 KiB the client then has little
      * left to read while this side wakes up.
      */
